@@ -1,0 +1,25 @@
+"""What can go wrong, as a small tree: everything Diptych raises on purpose is a `DiptychError` or a `ValueError`."""
+
+
+class DiptychError(Exception):
+    """A problem the user can act on; its text is one line: what is wrong, what was got, what to do."""
+
+
+class CheckpointError(DiptychError):
+    """Weights that cannot be found, read, or fitted to a model of this family."""
+
+
+class ImageError(DiptychError):
+    """An image that cannot be opened, is too large, truncated, or not what it claims to be."""
+
+
+class TextTooLongError(DiptychError, ValueError):
+    """A text of more tokens than the model's context holds, where cutting was not allowed."""
+
+
+class FetchError(DiptychError):
+    """A download that failed, was refused, or did not match its checksum."""
+
+
+class MissingExtraError(DiptychError, ImportError):
+    """An optional dependency that is not installed; the text names the install command."""

@@ -95,7 +95,7 @@ def test_atomic_write_replaces_the_file_at_the_end(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
 def test_atomic_write_leaves_the_old_file_when_interrupted(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")

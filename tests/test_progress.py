@@ -14,7 +14,7 @@ from diptych.progress import Progress, track
 
 
 def _run(code: str, *, on_terminal: bool) -> tuple[str, str]:
-    """stdout and stderr of a Python process; stderr is a terminal or a pipe, its clock runs a hundred times too fast."""
+    """stdout and stderr of a Python process; stderr is a terminal or a pipe, its clock runs 100 times too fast."""
     fast = "import time; real = time.monotonic; time.monotonic = lambda: 100 * real()\n"
     ours, theirs = pty.openpty() if on_terminal else os.pipe()
     with subprocess.Popen([sys.executable, "-c", fast + code], stdout=subprocess.PIPE, stderr=theirs) as process:

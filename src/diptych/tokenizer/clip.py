@@ -18,13 +18,12 @@ _VOCABULARY = Path(__file__).parents[1] / "vocabulary" / "bpe_simple_vocab_16e6.
 # CLIP uses the first 48,894 merges of the file's 262,145; they end at this byte, and no more is decompressed.
 _MERGES_END = 524_644
 
-_START, _END = "<|startoftext|>", "<|endoftext|>"
-_SPECIAL_IDS = {_START: 49406, _END: 49407}
+START, END = "<|startoftext|>", "<|endoftext|>"
+_SPECIAL_IDS = {START: 49406, END: 49407}
 
+PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 # `regex`, not `re`, because it is the published tokenizer's engine: its letters and numbers are the same.
-_PIECE = regex.compile(
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", regex.IGNORECASE
-)
+_PIECE = regex.compile(rf"<\|startoftext\|>|<\|endoftext\|>|{PIECES}", regex.IGNORECASE)
 
 
 def _byte_characters() -> dict[int, str]:
@@ -46,8 +45,8 @@ class ClipTokenizer:
     """The published tokenizer: `encode` gives what OpenAI's `clip.tokenize` gives, neither cut nor padded."""
 
     vocab_size = 49408
-    start_token = _SPECIAL_IDS[_START]
-    end_token = _SPECIAL_IDS[_END]
+    start_token = _SPECIAL_IDS[START]
+    end_token = _SPECIAL_IDS[END]
     fingerprint = "clip-bpe-16e6"
 
     def __init__(self) -> None:
@@ -163,4 +162,4 @@ def _merges() -> dict[str, int]:
 def _tokens() -> tuple[str, ...]:
     """Each token's spelling, by id: bytes, bytes that end a piece, what the merges make, start and end."""
     endings = (f"{character}</w>" for character in _CHARACTER_IDS)
-    return (*_CHARACTER_IDS, *endings, *(pair.replace(" ", "") for pair in _merges()), _START, _END)
+    return (*_CHARACTER_IDS, *endings, *(pair.replace(" ", "") for pair in _merges()), START, END)

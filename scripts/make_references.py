@@ -206,7 +206,7 @@ def _differences(name: str, expected: Mapping[str, Array]) -> dict[str, tuple[fl
         path = Path(folder) / "seeded.pt"
         torch.save(_torch(tensors), path)
         del tensors
-        encoder = diptych.load(str(path), preset=name, dtype="float32", device="cpu")
+        encoder = diptych.load(str(path), preset=name, activation="quick_gelu", dtype="float32", device="cpu")
         size = FULL[name].image_size
         images = [Image.fromarray(seeded.seeded_image(size, size, seed)) for seed in range(seeded.IMAGES)]
         image_features = encoder.encode_images(images)

@@ -90,13 +90,14 @@ def clip_tokenizer() -> ClipTokenizer:
 
 
 class _WordIds(dict[str, tuple[int, ...]]):
-    """The ids of each word met, computed at its first look-up.
+    """The ids of each word met, and of the pieces it falls into, computed at their first look-up.
 
     Emptied when full (common words are soon back); very long words are not kept. Both bound its memory.
     """
 
     def __missing__(self, word: str) -> tuple[int, ...]:
-        ids = tuple(chain.from_iterable(map(_bpe, _PIECE.findall(word))))
+        pieces = _PIECE.findall(word)
+        ids = _bpe(word) if len(pieces) == 1 else tuple(chain.from_iterable(map(self.__getitem__, pieces)))
         if len(word) <= _MAX_CACHED_WORD_LENGTH:
             if len(self) >= _MAX_CACHED_WORDS:
                 self.clear()
@@ -115,14 +116,14 @@ def _clean(text: str) -> str:
     return unescape(unescape(ftfy.fix_text(text)))
 
 
-def _bpe(piece: str) -> list[int]:
+def _bpe(piece: str) -> tuple[int, ...]:
     """Ids of a piece: of all neighbours that can merge, always the pair learnt first, the leftmost of those.
 
     A merge makes only pairs that were learnt after it, so a heap meets all pairs in that order. It costs
     O(n log n), where scanning again after each merge costs O(n^2): a paragraph of Chinese is one piece.
     """
     if piece in _SPECIAL_IDS:
-        return [_SPECIAL_IDS[piece]]
+        return (_SPECIAL_IDS[piece],)
     merges = _merges()
     symbols = [_CHARACTERS[byte] for byte in piece.encode()]
     ids = [_CHARACTER_IDS[symbol] for symbol in symbols]
@@ -147,7 +148,7 @@ def _bpe(piece: str) -> list[int]:
         for k in (before[i], i):
             if neighbour := merged_id(k):
                 heappush(pairs, (neighbour, k))
-    return [token for i, token in enumerate(ids) if symbols[i]]
+    return tuple(token for i, token in enumerate(ids) if symbols[i])
 
 
 @cache

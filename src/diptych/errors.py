@@ -9,6 +9,10 @@ class CheckpointError(DiptychError):
     """Weights that cannot be found, read, or fitted to a model of this family."""
 
 
+class TorchNeededError(CheckpointError):
+    """Weights that only torch can read or compute, where it was to be done without."""
+
+
 class ImageError(DiptychError):
     """An image that cannot be opened, is too large, truncated, or not what it claims to be."""
 

@@ -1,0 +1,106 @@
+"""What every format is read into, and written from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diptych.errors import CheckpointError
+from diptych.model.config import CLIPConfig
+from diptych.model.presets import OPENAI_PRESETS, PRESETS
+from diptych.model.shapes import Shapes, tensor_shapes
+from diptych.preprocess import Preprocess
+
+# A torch.Tensor or a numpy array: what both can do (shape, dtype, T, slicing) is all that the key tables need.
+Array = Any
+Tensors = dict[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Weights with all that is needed to use them. `tensors` bear the names of `diptych.model.clip.CLIP`'s state dict.
+
+    `tokenizer` is a folder whose tokenizer files are honoured if there are any, or None for CLIP's own; `source` says
+    what was read, `training` is the resolved config of the run that made it.
+    """
+
+    config: CLIPConfig
+    tensors: Tensors
+    preprocess: Preprocess
+    source: str
+    format: str
+    tokenizer: Path | None = None
+    training: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_fit(self.tensors, tensor_shapes(self.config), self.source)
+
+
+def check_fit(tensors: Tensors, expected: Shapes, source: str) -> None:
+    """Raise CheckpointError, naming the keys, where names or shapes are not those expected."""
+    got: Shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    faults = [
+        *_some("missing", [name for name in expected if name not in got]),
+        *_some("unknown", [name for name in got if name not in expected]),
+        *_some(
+            "misshapen",
+            [
+                f"{name} {list(shape)} (expected {list(expected[name])})"
+                for name, shape in got.items()
+                if name in expected and shape != expected[name]
+            ],
+        ),
+    ]
+    if faults:
+        presets = matching_presets(got)
+        hint = (
+            f"Its shapes are those of {', '.join(presets)}." if presets else f"Closest preset: {closest_preset(got)}."
+        )
+        raise CheckpointError(f"{source} does not fit its configuration: {'; '.join(faults)}. {hint}")
+
+
+def _some(fault: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    shown = ", ".join(names[:4])
+    rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return [f"{fault} {shown}{rest}"]
+
+
+def all_presets() -> dict[str, CLIPConfig]:
+    """Every preset by name, OpenCLIP's names and OpenAI's; where both have a name (RN50), OpenCLIP's GELU."""
+    return {**OPENAI_PRESETS, **PRESETS}
+
+
+def matching_presets(shapes: Shapes) -> list[str]:
+    """Names of the presets whose tensors have just these names and shapes."""
+    return [name for name, config in PRESETS.items() if tensor_shapes(config) == shapes]
+
+
+def closest_preset(shapes: Shapes) -> str:
+    """The preset that shares the most tensors, name and shape, with these."""
+
+    def shared(name: str) -> float:
+        expected = tensor_shapes(PRESETS[name])
+        same = sum(shapes.get(key) == shape for key, shape in expected.items())
+        return same / max(len(expected), len(shapes))
+
+    return max(PRESETS, key=shared)
+
+
+def resized(checkpoint: Checkpoint, image_size: tuple[int, int]) -> Checkpoint:
+    """The same model for images of another (height, width): position embeddings interpolated."""
+    if image_size == checkpoint.config.vision.image_size:
+        return checkpoint
+    from diptych.model.vision import resize_positions  # torch: only where weights are changed
+
+    vision = replace(checkpoint.config.vision, image_size=image_size)
+    tensors = dict(checkpoint.tensors)
+    key = next(name for name in tensors if name.startswith("visual.") and name.endswith("positional_embedding"))
+    tensors[key] = resize_positions(tensors[key], checkpoint.config.vision.grid, vision.grid)
+    return replace(
+        checkpoint,
+        config=replace(checkpoint.config, vision=vision),
+        tensors=tensors,
+        preprocess=replace(checkpoint.preprocess, size=image_size),
+    )

@@ -1,0 +1,201 @@
+"""A name, a path or a hub id to a Checkpoint: the one way in, for Python and for every verb."""
+
+import re
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from diptych.checkpoints import hub, huggingface, native, open_clip, openai
+from diptych.checkpoints.checkpoint import Checkpoint, Tensors, all_presets, closest_preset, matching_presets, resized
+from diptych.checkpoints.open_clip_tags import OPEN_CLIP_TAGS
+from diptych.checkpoints.reading import Framework, read_json, read_tensors
+from diptych.checkpoints.torchscript import is_torchscript
+from diptych.errors import CheckpointError
+from diptych.model.config import Activation, CLIPConfig
+from diptych.model.presets import OPENAI_PRESETS, PRESETS
+from diptych.preprocess import Preprocess
+
+_WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
+_FOLDER_CONFIGS = ("config.json", open_clip.CONFIG_NAME)
+
+
+def load_checkpoint(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    preset: str | CLIPConfig | None = None,
+    activation: Activation | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    framework: Framework = "torch",
+) -> Checkpoint:
+    """Find and read weights: a path, one of OpenAI's nine names, OpenCLIP's `preset:tag`, or a hub id `org/repo`.
+
+    `preset` (a name or a config) and `activation` say what a bare state dict leaves open. `image_size`, in pixels,
+    (height, width) or one number for both, resizes the position embeddings. `framework="numpy"` reads safetensors
+    without torch. Raises CheckpointError in one line for whatever cannot be found, read or fitted.
+    """
+    config = _preset_config(preset, activation)
+    checkpoint = _find(str(name), revision, config, activation, framework)
+    if config is not None and checkpoint.config != config:
+        raise CheckpointError(
+            f"{checkpoint.source} says of itself that it is another model than preset {preset!r}: leave preset out."
+        )
+    if activation is not None and activation != checkpoint.config.activation:
+        checkpoint = _override_activation(checkpoint, activation)
+    if image_size is not None:
+        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        try:
+            checkpoint = resized(checkpoint, size)
+        except ValueError as error:
+            raise CheckpointError(f"image_size {image_size} does not suit {checkpoint.source}: {error}") from error
+    return checkpoint
+
+
+def _preset_config(preset: str | CLIPConfig | None, activation: Activation | None) -> CLIPConfig | None:
+    if preset is None or isinstance(preset, CLIPConfig):
+        return preset
+    presets = all_presets()
+    if preset not in presets:
+        raise CheckpointError(f"There is no preset {preset!r}; presets: {', '.join(presets)}.")
+    if preset in PRESETS and preset in OPENAI_PRESETS and activation is None:
+        raise CheckpointError(
+            f"Preset {preset} is OpenAI's with QuickGELU and OpenCLIP's with GELU: "
+            f"say preset='{preset}-quickgelu', or add activation='gelu'."
+        )
+    return replace(presets[preset], activation=activation) if activation else presets[preset]
+
+
+def _find(
+    name: str, revision: str | None, config: CLIPConfig | None, activation: Activation | None, framework: Framework
+) -> Checkpoint:
+    path = Path(name).expanduser()
+    if path.exists():
+        return load_path(path, config=config, activation=activation, framework=framework)
+    if name in OPENAI_PRESETS:
+        return replace(load_path(hub.openai_file(name), framework=framework), source=name)
+    if tagged := _split_tag(name):
+        return _load_tag(*tagged, framework)
+    if (
+        name.endswith(_WEIGHT_SUFFIXES)
+        or name.startswith(("/", ".", "~"))
+        or not re.fullmatch(r"[^/\s]+/[^/\s]+", name)
+    ):
+        raise CheckpointError(
+            f"There is no file or folder {name!r}, and it names no model: give a path, one of OpenAI's "
+            f"({', '.join(OPENAI_PRESETS)}), OpenCLIP's preset:tag (ViT-B-32:laion2b_s34b_b79k), or a hub id org/repo."
+        )
+    folder = hub.hub_files(name, revision=revision)
+    return replace(load_path(folder, config=config, activation=activation, framework=framework), source=name)
+
+
+def _split_tag(name: str) -> tuple[str, str] | None:
+    """`preset:tag`, or `preset/tag` where the left side is a preset."""
+    preset, _, tag = name.partition(":") if ":" in name else name.partition("/")
+    preset = preset.removesuffix("-quickgelu")
+    if not tag or preset not in OPEN_CLIP_TAGS:
+        return None
+    if tag not in OPEN_CLIP_TAGS[preset]:
+        raise CheckpointError(f"{preset} has no tag {tag!r}; it has {', '.join(OPEN_CLIP_TAGS[preset])}.")
+    return preset, tag
+
+
+def _load_tag(preset: str, tag: str, framework: Framework) -> Checkpoint:
+    """OpenCLIP's published weights; the table knows their activation and preprocessing, which bare files do not."""
+    pretrained = OPEN_CLIP_TAGS[preset][tag]
+    config = replace(PRESETS[preset], activation="quick_gelu" if pretrained.quick_gelu else "gelu")
+    path = hub.tag_files(pretrained)
+    preprocess = Preprocess(
+        size=config.vision.image_size,
+        mean=pretrained.mean,
+        std=pretrained.std,
+        interpolation=pretrained.interpolation,
+        resize_mode=pretrained.resize_mode,
+    )
+    if path.is_dir():
+        checkpoint = load_path(path, framework=framework)
+        checkpoint = replace(checkpoint, config=replace(checkpoint.config, activation=config.activation))
+    else:
+        checkpoint = load_path(path, config=config, framework=framework)
+    return replace(checkpoint, source=f"{preset}:{tag}", preprocess=preprocess)
+
+
+def load_path(
+    path: Path,
+    *,
+    config: CLIPConfig | None = None,
+    activation: Activation | None = None,
+    framework: Framework = "torch",
+) -> Checkpoint:
+    """A file or a folder on disk; `config` and `activation` matter for bare state dicts only."""
+    if path.is_dir():
+        return _load_folder(path, framework)
+    beside = [path.parent / name for name in _FOLDER_CONFIGS]
+    standard = path.name.startswith(("model", "pytorch_model", "open_clip_"))
+    if config is None and standard and any(file.is_file() for file in beside):
+        return _load_folder(path.parent, framework)  # the file of a folder that says what it holds
+    return _load_file(path, config, activation, framework)
+
+
+def _load_folder(folder: Path, framework: Framework) -> Checkpoint:
+    if (folder / open_clip.CONFIG_NAME).is_file():
+        return open_clip.load_open_clip(folder, framework)
+    if (folder / "config.json").is_file():
+        if native.is_native(read_json(folder / "config.json")):
+            return native.load_native(folder, framework)
+        return huggingface.load_huggingface(folder, framework)
+    raise CheckpointError(
+        f"{folder} is not a model folder: it has neither config.json (Diptych, Hugging Face) nor "
+        f"{open_clip.CONFIG_NAME} (OpenCLIP). For a bare weights file, give the file itself and preset=."
+    )
+
+
+def _load_file(
+    path: Path, config: CLIPConfig | None, activation: Activation | None, framework: Framework
+) -> Checkpoint:
+    tensors = read_tensors(path, framework)
+    source = str(path)
+    is_openai_file = "input_resolution" in tensors or (path.suffix != ".safetensors" and is_torchscript(path))
+    if huggingface.is_huggingface(tensors):
+        ours = huggingface.from_huggingface(tensors, source)
+    else:
+        ours = openai.from_openai(tensors, source)
+    if config is None:
+        config = openai.config_from_shapes(ours, source) if is_openai_file else _told_config(ours, source, activation)
+    return Checkpoint(
+        config=config,
+        tensors=ours,
+        preprocess=Preprocess(size=config.vision.image_size),
+        source=source,
+        format="openai" if is_openai_file else "state dict",
+    )
+
+
+def _told_config(tensors: Tensors, source: str, activation: Activation | None) -> CLIPConfig:
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    matches = matching_presets(shapes)
+    if not matches:
+        raise CheckpointError(
+            f"{source} is a bare state dict of no known preset, so its heads and activation must be told: give preset= "
+            f"a preset's name or a CLIPConfig. Closest preset: {closest_preset(shapes)}."
+        )
+    chosen = [name for name in matches if PRESETS[name].activation == activation]
+    if not chosen:
+        raise CheckpointError(
+            f"{source} is a bare state dict that fits {' and '.join(matches)}, and cannot say which activation it was "
+            f"trained with: give preset='{matches[0]}' (GELU) or preset='{matches[-1]}' (all of OpenAI's weights)."
+        )
+    return PRESETS[chosen[0]]
+
+
+def _override_activation(checkpoint: Checkpoint, activation: Activation) -> Checkpoint:
+    trained = checkpoint.config.activation
+    if checkpoint.format == "openai" or ":" in checkpoint.source:
+        raise CheckpointError(
+            f"{checkpoint.source} was trained with {trained}, not {activation}: leave activation out."
+        )
+    warnings.warn(
+        f"{checkpoint.source} says it was trained with {trained}; with {activation}, as asked for, features change "
+        "and accuracy drops unless its config is wrong.",
+        stacklevel=4,
+    )
+    return replace(checkpoint, config=replace(checkpoint.config, activation=activation))

@@ -1,0 +1,38 @@
+"""The verbs under one name."""
+
+from typing import Annotated
+
+import typer
+
+from diptych import __version__
+from diptych.cli.cache import cache
+from diptych.cli.classify import classify
+from diptych.cli.convert import convert
+from diptych.cli.info import info
+from diptych.cli.models import models
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="A complete CLIP system: any picture found, named and compared by words.",
+    epilog='Try: diptych classify photo.jpg --labels "dog,cat" --model ViT-B/32',
+)
+for verb in (classify, models, info, convert, cache):
+    app.command()(verb)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"diptych {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def diptych(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """See the verbs below."""

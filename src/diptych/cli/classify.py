@@ -1,0 +1,141 @@
+"""`diptych classify`: photos and labels to probabilities."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diptych.cli.options import Json, Model, Preset, Revision
+
+if TYPE_CHECKING:
+    from diptych.cli.inputs import Picture
+    from diptych.zeroshot import ClassNames, Label, ZeroShotClassifier
+
+
+def classify(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, globs, http(s) addresses.")],
+    labels: Annotated[str | None, typer.Option(help='Names between commas: "dog,cat".')] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option(help="One label a line, or JSON (a list, or names with descriptions).")
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(help='A set by name (imagenet), one template with {}, or a file. [default: "a photo of a {}."]'),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many labels to show for each photo.")] = 5,
+    multi: Annotated[bool, typer.Option("--multi", help="Any number of labels may hold, each by itself.")] = False,
+    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="With --multi: from which probability.")] = 0.5,
+    as_json: Json = False,
+    model: Model = None,
+    revision: Revision = None,
+    preset: Preset = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+) -> None:
+    """Rank labels for each photo: probability among the labels offered, and cosine.
+
+    [dim]Example: diptych classify photo.jpg --labels "dog,cat" --model ViT-B/32[/dim]
+    """
+    from diptych.cli.inputs import find_pictures
+    from diptych.encode.choose import encoder_for
+    from diptych.zeroshot import build_classifier, write_prompts
+
+    names = _class_names(labels, labels_file, multi)
+    prompts = write_prompts(names, template)  # wrong labels or templates are said before anything is loaded
+    pictures = find_pictures(photos)
+    encoder = encoder_for(
+        model,
+        items=len(pictures) + sum(len(sentences) for _, sentences in prompts) // 100,
+        device=device,
+        revision=revision,
+        preset=preset,
+    )
+    classifier = build_classifier(encoder, names, template, progress=True)
+    results = _results(classifier, pictures, top, threshold if multi else None)
+    failures = _print_json(results) if as_json else _print_tables(results, multi)
+    if failures:
+        typer.echo(f"diptych: {failures} of {len(pictures)} photos could not be read.", err=True)
+        raise typer.Exit(1)
+
+
+def _class_names(labels: str | None, labels_file: Path | None, multi: bool) -> "ClassNames":
+    from diptych.cli.labels import read_labels, split_labels
+    from diptych.prompts import DEFAULT_LABELS
+
+    if labels is not None and labels_file is not None:
+        raise ValueError("Give --labels or --labels-file, not both.")
+    if labels is None and labels_file is None:
+        typer.echo(f"diptych: no labels given, so {len(DEFAULT_LABELS)} everyday ones are tried (--labels).", err=True)
+        return DEFAULT_LABELS
+    names = split_labels(labels) if labels is not None else read_labels(labels_file or Path())
+    if len(names) == 1 and not multi:
+        raise ValueError("One label alone gets 100% whatever the photo shows: give at least two, or --multi.")
+    return names
+
+
+def _results(
+    classifier: "ZeroShotClassifier", pictures: "list[Picture]", top: int, threshold: float | None
+) -> "Iterator[tuple[str, list[Label], str | None]]":
+    """(name, labels, error) of each photo, in order, as they are ready."""
+    from diptych.cli.inputs import fetched
+
+    failed: dict[int, str] = {}
+    done = 0
+    sources = fetched(pictures, failed)
+
+    def note(index: int, _: Any, error: Exception) -> None:  # noqa: ANN401
+        failed.setdefault(index, str(error))
+
+    def failures_before(stop: int) -> "Iterator[tuple[str, list[Label], str | None]]":
+        for index in range(done, stop):
+            yield pictures[index].name, [], failed[index]
+
+    for rows in classifier.encoder.iter_images(sources, on_error=note):
+        if threshold is None:
+            ranked = classifier.rank(rows.features, top=top)
+        else:
+            ranked = [labels[:top] for labels in classifier.rank_each(rows.features, threshold=threshold)]
+        for index, labels in zip(rows.indices.tolist(), ranked, strict=True):
+            yield from failures_before(index)
+            yield pictures[index].name, labels, None
+            done = index + 1
+    yield from failures_before(len(pictures))
+
+
+def _print_json(results: "Iterator[tuple[str, list[Label], str | None]]") -> int:
+    import json
+    from dataclasses import asdict
+
+    photos = [
+        {"path": name, "error": error} if error else {"path": name, "labels": [asdict(label) for label in labels]}
+        for name, labels, error in results
+    ]
+    typer.echo(json.dumps(photos, indent=2, ensure_ascii=False))
+    return sum("error" in photo for photo in photos)
+
+
+def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]", multi: bool) -> int:
+    from rich.bar import Bar
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console, failures = Console(), 0
+    for name, labels, error in results:
+        if error:
+            typer.echo(f"diptych: {error}", err=True)
+            failures += 1
+            continue
+        console.print(f"[bold]{escape(name)}[/bold]", soft_wrap=True)
+        if not labels:
+            console.print("  none of the labels")
+        table = Table(box=None, show_header=False, padding=(0, 1))
+        table.add_column(no_wrap=True)
+        table.add_column(width=24)
+        table.add_column(justify="right")
+        table.add_column(style="dim")
+        for label in labels:
+            bar = Bar(1.0, 0.0, label.probability, width=24, color="cyan")
+            table.add_row(f"  {escape(label.name)}", bar, f"{label.probability:.1%}", f"cosine {label.cosine:.3f}")
+        console.print(table)
+    return failures

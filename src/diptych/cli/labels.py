@@ -1,0 +1,48 @@
+"""Labels as people give them: a line of commas, a file of lines, or JSON with descriptions."""
+
+import json
+from pathlib import Path
+
+from diptych.zeroshot import ClassNames
+
+
+def split_labels(text: str) -> list[str]:
+    """The names in "dog, cat"; a comma inside a name needs a labels file."""
+    return _checked([name.strip() for name in text.split(",")], f"--labels {text!r}")
+
+
+def read_labels(path: Path) -> ClassNames:
+    """One label a line (blank lines and # comments left out), or JSON: a list of names, or name -> description(s)."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"The labels file {path} cannot be read: {error}.") from error
+    if path.suffix.lower() != ".json":
+        lines = [line.strip() for line in text.splitlines()]
+        return _checked([line for line in lines if line and not line.startswith("#")], str(path))
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"The labels file {path} is not JSON: {error}.") from error
+    if isinstance(content, list) and all(isinstance(name, str) for name in content):
+        return _checked(content, str(path))
+    if isinstance(content, dict) and all(_is_described(value) for value in content.values()):
+        _checked(list(content), str(path))
+        return content
+    raise ValueError(f"The labels file {path} must hold a list of names, or an object of names and descriptions.")
+
+
+def _is_described(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list) and bool(value) and all(isinstance(text, str) and text.strip() for text in value)
+    )
+
+
+def _checked(names: list[str], where: str) -> list[str]:
+    if not names:
+        raise ValueError(f"{where} holds no labels: give at least two.")
+    if any(not name.strip() for name in names):
+        raise ValueError(f"{where} holds an empty label: is a comma or a quote too many?")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{where} holds these labels more than once: {', '.join(twice)}.")
+    return names

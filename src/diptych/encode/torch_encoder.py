@@ -1,0 +1,178 @@
+"""Images and texts in bulk, on any device."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diptych.checkpoints import Checkpoint
+from diptych.checkpoints.fingerprint import fingerprint
+from diptych.encode.decoding import Decoded, Numbered, PreprocessKind, decode, numbered_batches
+from diptych.encode.devices import DType, resolve_device, resolve_dtype
+from diptych.encode.encoder import Array, Features, OnError, OnLong, Rows, gather, text_batches, token_ids, tokenizer_of
+from diptych.encode.prefix_tree import pooled_prompts
+from diptych.encode.workers import core_count, core_pool, decode_pool, map_ahead
+from diptych.images import ImageSource
+from diptych.model.clip import CLIP, compute_in
+from diptych.progress import Progress
+
+Compute = Callable[[Tensor], Tensor]
+
+# On a CPU a batch should fit the caches of one core; a GPU wants work enough to fill it.
+_IMAGES_AT_ONCE = {"cpu": 8, "mps": 32, "cuda": 64}
+_TOKENS_AT_ONCE = {"cpu": 2_048, "mps": 8_192, "cuda": 65_536}
+
+
+class TorchEncoder:
+    """The Encoder of a checkpoint in torch, safe from several threads. `model` is the CLIP itself, for evaluation."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        dtype: DType = "auto",
+        preprocess: PreprocessKind = "exact",
+    ) -> None:
+        if preprocess not in ("exact", "fast"):
+            raise ValueError(f"preprocess must be 'exact' or 'fast', got {preprocess!r}.")
+        self.checkpoint = checkpoint
+        self.preprocess: PreprocessKind = preprocess
+        self.device = resolve_device(device)
+        self.torch_dtype = resolve_dtype(dtype, self.device)
+        self.dtype = str(self.torch_dtype).removeprefix("torch.")
+        self.tokenizer = tokenizer_of(checkpoint)
+        self.model = build_model(checkpoint, self.device, self.torch_dtype)
+        self.embed_dim = checkpoint.config.embed_dim
+        self.logit_scale = float(self.model.logit_scale.detach().exp())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the weights and their preprocessing."""
+        return fingerprint(self.checkpoint, self.tokenizer)
+
+    @overload
+    def encode_images(
+        self, images: Iterable[ImageSource], *, on_error: None = None, progress: bool = False
+    ) -> Features: ...
+    @overload
+    def encode_images(self, images: Iterable[ImageSource], *, on_error: OnError, progress: bool = False) -> Rows: ...
+    def encode_images(
+        self, images: Iterable[ImageSource], *, on_error: OnError | None = None, progress: bool = False
+    ) -> Features | Rows:
+        """(N, E) float32 unit rows in the order of `images`.
+
+        An unreadable image raises ImageError; or, with `on_error`, it is told of each (index, image, error), and the
+        rows of the others come back with their indices.
+        """
+        total = len(images) if isinstance(images, Sized) else None
+        batches = []
+        with Progress(total=total, label="Images", unit="images") as shown:
+            for rows in self.iter_images(images, on_error=on_error):
+                batches.append(rows)
+                if progress:
+                    shown.update(int(rows.indices[-1]) + 1)
+        rows = gather(batches, (self.embed_dim,))
+        return rows.features if on_error is None else rows
+
+    def iter_images(self, images: Iterable[ImageSource], *, on_error: OnError | None = None) -> Iterator[Rows]:
+        """The same in batches as they are ready, in order: for inputs without end."""
+        return self._iter(images, lambda pixels: F.normalize(self.model.encode_image(pixels).float(), dim=-1), on_error)
+
+    def pooled_images(self, images: Iterable[ImageSource]) -> Array:
+        """(N, D) float32 image features before the projection, not normalised: what linear probes are fitted on."""
+        return gather(self._iter(images, self.model.visual.pooled), (0,)).features
+
+    def patch_tokens(self, images: Iterable[ImageSource]) -> Array:
+        """(N, rows * columns, D) float32 tokens of the image's patches, row by row, before the projection."""
+        return gather(self._iter(images, self.model.visual.patch_tokens), (0, 0)).features
+
+    def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
+        """(N, E) float32 unit rows in the order of `texts`.
+
+        Texts over the context length are cut with one warning that counts them; `on_long="error"` raises instead.
+        """
+
+        def project(pooled: Tensor) -> Tensor:
+            return F.normalize((pooled @ self.model.text.text_projection).float(), dim=-1)
+
+        return self._texts(texts, project, self.embed_dim, on_long=on_long, progress=progress)
+
+    def pooled_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn") -> Array:
+        """(N, D) float32 text features before the projection, not normalised."""
+        return self._texts(texts, lambda pooled: pooled, self.checkpoint.config.text.width, on_long=on_long)
+
+    def _iter(self, images: Iterable[ImageSource], compute: Compute, on_error: OnError | None = None) -> Iterator[Rows]:
+        if isinstance(images, str | bytes):
+            raise TypeError(f"images must be an iterable of images, got one {type(images).__name__}: write [image].")
+        for decoded, features in self._computed(images, compute):
+            for index, source, error in decoded.failures:
+                if on_error is None:
+                    raise error
+                on_error(index, source, error)
+            if decoded.indices:
+                yield Rows(np.array(decoded.indices), features)
+
+    def _computed(self, images: Iterable[ImageSource], compute: Compute) -> Iterator[tuple[Decoded, Array]]:
+        """On a CPU each core decodes and computes its own batches; for a GPU, threads decode ahead of it."""
+
+        def decoded(batch: Numbered) -> Decoded:
+            return decode(batch, self.checkpoint.preprocess, self.preprocess)
+
+        def decoded_and_computed(batch: Numbered) -> tuple[Decoded, Array]:
+            pixels = decoded(batch)
+            return pixels, self._compute(compute, pixels)
+
+        size = _IMAGES_AT_ONCE[self.device.type]
+        if isinstance(images, Sized):  # a few are dealt out, a share to each core
+            size = max(1, min(size, -(-len(images) // core_count())))
+        batches = numbered_batches(images, size)
+        if isinstance(images, Sized) and len(images) == 1:  # all cores on one image
+            yield from map(decoded_and_computed, batches)
+        elif self.device.type == "cpu":
+            yield from map_ahead(core_pool(), decoded_and_computed, batches, ahead=2 * core_count())
+        else:
+            for pixels in map_ahead(decode_pool(), decoded, batches, ahead=2 * core_count()):
+                yield pixels, self._compute(compute, pixels)
+
+    @torch.inference_mode()
+    def _compute(self, compute: Compute, decoded: Decoded) -> Array:
+        if not decoded.indices:
+            return decoded.pixels
+        pixels = torch.from_numpy(decoded.pixels).to(self.device, self.torch_dtype)
+        return compute(pixels).float().cpu().numpy()
+
+    def _texts(
+        self, texts: Iterable[str], project: Compute, width: int, *, on_long: OnLong, progress: bool = False
+    ) -> Array:
+        batch = token_ids(texts, self.tokenizer, self.checkpoint.config.text.context_length, on_long)
+        parts = list(text_batches(batch, _TOKENS_AT_ONCE[self.device.type]))
+
+        @torch.inference_mode()
+        def compute(chosen: Sequence[int]) -> Array:
+            pooled = pooled_prompts(self.model.text, [batch[i] for i in chosen], self.torch_dtype)
+            return project(pooled).float().cpu().numpy()
+
+        if self.device.type == "cpu" and len(parts) > 1:
+            results = map_ahead(core_pool(), compute, parts, ahead=2 * core_count())
+        else:
+            results = map(compute, parts)
+        features = np.empty((len(batch), width), np.float32)
+        with Progress(total=len(batch), label="Texts", unit="texts") as shown:
+            for chosen, rows in zip(parts, results, strict=True):
+                features[chosen] = rows
+                if progress:
+                    shown.advance(len(chosen))
+        return features
+
+
+def build_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> CLIP:
+    """The CLIP of a checkpoint, for evaluation. Tensors that need no cast stay mapped from their file."""
+    with torch.device("meta"):
+        model = CLIP(checkpoint.config)
+    model.load_state_dict(checkpoint.tensors, assign=True)
+    return compute_in(model, dtype).to(device).eval()

@@ -1,0 +1,115 @@
+"""OpenAI's own interface: `from diptych import openai_api as clip`, and code written for openai/CLIP runs.
+
+What is promised: `available_models`, `load`, `tokenize`, and of the model `encode_image`, `encode_text`,
+`model(image, text)`, `logit_scale`, `visual.input_resolution` and `dtype`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from diptych.checkpoints import load_checkpoint
+from diptych.checkpoints.hub import OPENAI_FILES
+from diptych.encode.devices import resolve_device
+from diptych.encode.torch_encoder import build_model
+from diptych.model.clip import CLIP
+from diptych.preprocess import Preprocess, exact
+from diptych.tokenizer import clip_tokenizer, cut, pad
+
+__all__ = ["available_models", "load", "tokenize"]
+
+
+def available_models() -> list[str]:
+    """The names of OpenAI's nine models."""
+    return list(OPENAI_FILES)
+
+
+def load(
+    name: str, device: str | torch.device | None = None, jit: bool = False, download_root: str | None = None
+) -> tuple["OpenAIModel", Callable[[Image.Image], Tensor]]:
+    """(model, preprocess) for one of OpenAI's names or anything else that `diptych.load` takes.
+
+    As in OpenAI's code, float32 on a CPU and float16 on a GPU. `jit` runs no archived code, here or ever: the model is
+    the same. `download_root` is the folder of OpenAI's files, if not the cache's.
+    """
+    place = resolve_device("auto" if device is None else str(device))
+    path = Path(download_root) / Path(OPENAI_FILES[name].url).name if download_root and name in OPENAI_FILES else None
+    checkpoint = load_checkpoint(path if path is not None and path.is_file() else name)
+    model = build_model(checkpoint, place, torch.float32 if place.type == "cpu" else torch.float16)
+    return OpenAIModel(model), _Transform(checkpoint.preprocess)
+
+
+def tokenize(texts: str | list[str], context_length: int = 77, truncate: bool = False) -> Tensor:
+    """(N, context_length) int32 token ids, padded with 0.
+
+    A text that is too long raises RuntimeError, or is cut with the end token last if `truncate`.
+    """
+    texts = [texts] if isinstance(texts, str) else texts
+    tokenizer = clip_tokenizer()
+    batch = tokenizer.encode_batch(texts)
+    for i, ids in enumerate(batch):
+        if len(ids) > context_length:
+            if not truncate:
+                raise RuntimeError(f"Input {texts[i]} is too long for context length {context_length}")
+            batch[i] = cut(ids, context_length, tokenizer.end_token)
+    return torch.from_numpy(pad(batch, context_length)).int()
+
+
+class OpenAIModel(nn.Module):
+    """A CLIP that answers as OpenAI's class does: features not normalised, logits for each image and for each text."""
+
+    def __init__(self, clip: CLIP) -> None:
+        super().__init__()
+        self.clip = clip
+        self.visual = _Visual(clip)
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The logarithm of the scale, as in OpenAI's class."""
+        return self.clip.logit_scale
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the matrix products are computed in."""
+        return self.clip.text.text_projection.dtype
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, E)."""
+        return self.clip.encode_image(image.to(self.dtype))
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        """(B, L) token ids to (B, E)."""
+        return self.clip.encode_text(text)
+
+    def forward(self, image: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits_per_image, logits_per_text): (B, T) and (T, B) scaled cosines."""
+        image_features = F.normalize(self.encode_image(image), dim=-1)
+        text_features = F.normalize(self.encode_text(text), dim=-1)
+        logits_per_image = self.logit_scale.exp() * image_features @ text_features.T
+        return logits_per_image, logits_per_image.T
+
+
+class _Visual(nn.Module):
+    """The image tower under OpenAI's attribute."""
+
+    def __init__(self, clip: CLIP) -> None:
+        super().__init__()
+        self.tower = clip.visual
+        self.input_resolution = clip.config.vision.image_size[0]
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.tower(image)
+
+
+class _Transform:
+    """A PIL image to a (3, H, W) float32 tensor, as it is: not turned upright, transparency dropped, as in OpenAI's."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self.preprocess = preprocess
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        return torch.from_numpy(exact(image, self.preprocess))

@@ -37,7 +37,7 @@ def load(
     the same. `download_root` is the folder of OpenAI's files, if not the cache's.
     """
     place = resolve_device("auto" if device is None else str(device))
-    path = Path(download_root) / Path(OPENAI_FILES[name].url).name if download_root and name in OPENAI_FILES else None
+    path = Path(download_root) / Path(OPENAI_FILES[name][0]).name if download_root and name in OPENAI_FILES else None
     checkpoint = load_checkpoint(path if path is not None and path.is_file() else name)
     model = build_model(checkpoint, place, torch.float32 if place.type == "cpu" else torch.float16)
     return OpenAIModel(model), _Transform(checkpoint.preprocess)

@@ -1,12 +1,14 @@
 """What a model is, as plain data: for people to read and programs to parse."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 from diptych.checkpoints import hub
 from diptych.checkpoints.checkpoint import Checkpoint, all_presets
 from diptych.checkpoints.fingerprint import fingerprint, float32_array
 from diptych.checkpoints.load import load_checkpoint
+from diptych.files import cache_dir
 from diptych.model.config import CLIPConfig, ResNetConfig
 from diptych.model.flops import image_flops, text_flops
 from diptych.model.presets import OPENAI_PRESETS
@@ -21,7 +23,7 @@ def describe(name: str, *, revision: str | None = None, preset: str | None = Non
 
     A preset, or a model of OpenAI's that is not in the cache, is described without weights: nothing is downloaded.
     """
-    if name in all_presets() and not (name in OPENAI_PRESETS and hub.openai_path(name).is_file()):
+    if name in all_presets() and not (name in OPENAI_PRESETS and _cached_openai_file(name).is_file()):
         config = {**all_presets(), **OPENAI_PRESETS}[name]
         weights: dict[str, Any] = {
             "source": name,
@@ -34,6 +36,10 @@ def describe(name: str, *, revision: str | None = None, preset: str | None = Non
         return {**weights, **_sizes(config)}
     checkpoint = load_checkpoint(name, revision=revision, preset=preset)
     return {**_weights(checkpoint), **_sizes(checkpoint.config)}
+
+
+def _cached_openai_file(name: str) -> Path:
+    return cache_dir("openai") / Path(hub.OPENAI_FILES[name][0]).name
 
 
 def _weights(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -137,7 +137,8 @@ def load_path(
 
 
 def _load_folder(folder: Path, framework: Framework) -> Checkpoint:
-    if (folder / open_clip.CONFIG_NAME).is_file():
+    has_both = (folder / open_clip.CONFIG_NAME).is_file() and (folder / "config.json").is_file()
+    if (folder / open_clip.CONFIG_NAME).is_file() and not (has_both and not any(folder.glob("open_clip_*model.*"))):
         return open_clip.load_open_clip(folder, framework)
     if (folder / "config.json").is_file():
         if native.is_native(read_json(folder / "config.json")):

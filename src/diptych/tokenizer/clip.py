@@ -97,7 +97,8 @@ class _WordIds(dict[str, tuple[int, ...]]):
 
     def __missing__(self, word: str) -> tuple[int, ...]:
         pieces = _PIECE.findall(word)
-        ids = _bpe(word) if len(pieces) == 1 else tuple(chain.from_iterable(map(self.__getitem__, pieces)))
+        # Not `len(pieces) == 1`: ignoring case, U+0345 is no letter and no other either, and falls out of its word.
+        ids = _bpe(word) if pieces == [word] else tuple(chain.from_iterable(map(self.__getitem__, pieces)))
         if len(word) <= _MAX_CACHED_WORD_LENGTH:
             if len(self) >= _MAX_CACHED_WORDS:
                 self.clear()

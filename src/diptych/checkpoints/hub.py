@@ -118,7 +118,8 @@ def _published_file(name: str, url: str, sha256: str | None, cache: str) -> Path
             download(url, path, sha256=sha256, on_progress=progress.update)
     except FetchError as error:
         raise CheckpointError(
-            f"{name} is not at {path}, and fetching it failed: {error} On a machine with network fetch it and put it there."
+            f"{name} is not at {path}, and fetching it failed: {error} "
+            "On a machine with network fetch it and put it there."
         ) from error
     _remember(path, sha256)
     return path

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-import seeded
 import torch
 
+import seeded
 from diptych.model.config import CLIPConfig, ResNetConfig, TextConfig, ViTConfig
 
 OPENAI_KINDS = ("vit", "resnet")
@@ -98,7 +98,7 @@ def write_huggingface_shards(kind: str, folder: Path) -> Path:
     _write_huggingface_configs(kind, folder)
     tensors = seeded.huggingface_tensors(seeded.seeded_model(kind))
     names = sorted(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for i, part in enumerate((names[::2], names[1::2]), start=1):
         shard = f"model-{i:05d}-of-00002.safetensors"
         safetensors.numpy.save_file({n: np.array(tensors[n], order="C") for n in part}, folder / shard)

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import formats
 import numpy as np
 import pytest
-import seeded
-from formats import Writer
 from numpy.testing import assert_allclose
 
 import diptych
+import formats
+import seeded
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.numpy_encoder import NumpyEncoder
+from formats import Writer
 
 # Both sides sum in float32 in their own order; unit features are of size 0.1 and differ by 2e-7 as measured.
 TOLERANCE = 1e-5
@@ -26,9 +26,7 @@ def pictures(kind: str) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("kind", "writer"), formats.WRITTEN, ids=lambda value: getattr(value, "__name__", value))
 def test_torch_encoder_equals_the_reference(kind: str, writer: Writer, tmp_path: Path) -> None:
-    encoder = diptych.load(
-        writer(kind, tmp_path), dtype="float32", device="cpu", **formats.load_options(kind, writer)
-    )
+    encoder = diptych.load(writer(kind, tmp_path), dtype="float32", device="cpu", **formats.load_options(kind, writer))
     expected = seeded.reference(kind)
     image_features = encoder.encode_images(pictures(kind))
     text_features = encoder.encode_texts(seeded.TEXTS)
@@ -62,9 +60,7 @@ def test_numpy_encoder_equals_the_reference(kind: str, tmp_path: Path) -> None:
     [("vit", (96, 96)), ("vit", (32, 80)), ("open_clip", (70, 70)), ("open_clip", (28, 70))],
 )
 def test_another_image_size_equals_open_clip(kind: str, size: tuple[int, int], tmp_path: Path) -> None:
-    encoder = diptych.load(
-        formats.write_open_clip(kind, tmp_path), dtype="float32", device="cpu", image_size=size
-    )
+    encoder = diptych.load(formats.write_open_clip(kind, tmp_path), dtype="float32", device="cpu", image_size=size)
     images = [seeded.seeded_image(*size, seed) for seed in range(seeded.IMAGES)]
     expected = seeded.reference(f"{kind}@{size[0]}x{size[1]}")["image_features"]
     assert_allclose(encoder.encode_images(images), expected, atol=TOLERANCE, rtol=0)

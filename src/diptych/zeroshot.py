@@ -109,7 +109,7 @@ class ZeroShotClassifier:
         return ZeroShotClassifier(self.encoder, self.prompts + more.prompts, features)
 
     def save(self, path: str | Path) -> None:
-        """Write class names, prompts and features to an .npz file, with the fingerprint of the model they are of."""
+        """Write class names, prompts and features to a safetensors file, with the fingerprint of their model."""
         _write(Path(path), self)
 
     @classmethod
@@ -152,7 +152,7 @@ def build_classifier(
     prompts = write_prompts(class_names, templates)
     if not cache or sum(len(sentences) for _, sentences in prompts) < _WORTH_CACHING:
         return ZeroShotClassifier(encoder, prompts, _class_features(encoder, prompts, progress))
-    path = cache_dir("classifiers") / f"{_cache_key(encoder, prompts)}.npz"
+    path = cache_dir("classifiers") / f"{_cache_key(encoder, prompts)}.safetensors"
     if path.exists():
         try:
             return _read(path, encoder)
@@ -176,7 +176,7 @@ def write_prompts(class_names: ClassNames, templates: Templates = None) -> Promp
     described = class_names.items() if isinstance(class_names, Mapping) else zip(class_names, class_names, strict=True)
     prompts = []
     for name, phrases in described:
-        phrases = (phrases,) if isinstance(phrases, str) else tuple(phrases)
+        phrases = tuple(phrases) if isinstance(phrases, list | tuple) else (phrases,)
         if not phrases or not all(isinstance(text, str) for text in (name, *phrases)):
             raise ValueError(f"A class needs a name and phrases that are texts, got {name!r}: {phrases!r}.")
         prompts.append((name, tuple(form.replace("{}", phrase) for phrase in phrases for form in forms)))
@@ -242,22 +242,25 @@ def _cache_key(encoder: Encoder, prompts: Prompts) -> str:
 
 
 def _write(path: Path, classifier: ZeroShotClassifier) -> None:
-    made_with = {"fingerprint": classifier.encoder.fingerprint, "dtype": classifier.encoder.dtype}
-    described = json.dumps({**made_with, "prompts": classifier.prompts})
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, class_features=classifier.class_features, description=np.array(described))
+    from safetensors.numpy import save
+
+    encoder = classifier.encoder
+    described = {"fingerprint": encoder.fingerprint, "dtype": encoder.dtype, "prompts": json.dumps(classifier.prompts)}
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(save({"class_features": classifier.class_features}, metadata=described))
 
 
 def _read(path: Path, encoder: Encoder) -> ZeroShotClassifier:
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with np.load(path, allow_pickle=False) as content:
-            features = np.asarray(content["class_features"], dtype=np.float32)
-            described = json.loads(str(content["description"]))
-        prompts = tuple((name, tuple(sentences)) for name, sentences in described["prompts"])
+        with safe_open(path, framework="numpy") as file:
+            features, described = file.get_tensor("class_features"), file.metadata()
+        prompts = tuple((name, tuple(sentences)) for name, sentences in json.loads(described["prompts"]))
         made_with = (described["fingerprint"], described["dtype"])
-        if features.shape != (len(prompts), encoder.embed_dim):
-            raise ValueError(f"class_features has shape {features.shape}")
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        if features.dtype != np.float32 or features.shape != (len(prompts), encoder.embed_dim):
+            raise ValueError(f"class_features is {features.dtype} of shape {features.shape}")
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise DiptychError(f"{path} is not a classifier that can be read: {error}.") from error
     if made_with != (encoder.fingerprint, encoder.dtype):
         raise DiptychError(

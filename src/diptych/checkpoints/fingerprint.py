@@ -3,14 +3,12 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from diptych.checkpoints.checkpoint import Array, Checkpoint
 from diptych.settings import to_dict
 from diptych.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def fingerprint(checkpoint: Checkpoint, tokenizer: Tokenizer) -> str:
@@ -31,13 +29,11 @@ def fingerprint(checkpoint: Checkpoint, tokenizer: Tokenizer) -> str:
 
 
 def _digest(tensor: Array) -> str:
-    return hashlib.sha256(float32_array(tensor).data.cast("B")).hexdigest()
+    return hashlib.sha256(memoryview(float32_array(tensor).reshape(-1))).hexdigest()
 
 
 def float32_array(tensor: Array) -> "np.ndarray":
     """A torch tensor or a numpy array as a contiguous float32 array; not copied if it is one already."""
-    import numpy as np
-
     if not isinstance(tensor, np.ndarray):
         tensor = tensor.detach().float().contiguous().cpu().numpy()
-    return np.ascontiguousarray(tensor, dtype=np.float32)
+    return np.asarray(tensor, dtype=np.float32, order="C")

@@ -36,8 +36,11 @@ CONFIG_NAMES = (
     "config.json",
     "open_clip_config.json",
     "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
 )
 # Of these one is wanted: the first that exists.
 WEIGHT_NAMES = (

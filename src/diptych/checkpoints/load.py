@@ -90,12 +90,14 @@ def _find(
 
 def _split_tag(name: str) -> tuple[str, str] | None:
     """`preset:tag`, or `preset/tag` where the left side is a preset."""
-    preset, _, tag = name.partition(":") if ":" in name else name.partition("/")
-    preset = preset.removesuffix("-quickgelu")
+    named, _, tag = name.partition(":") if ":" in name else name.partition("/")
+    preset = named.removesuffix("-quickgelu")
     if not tag or preset not in OPEN_CLIP_TAGS:
         return None
     if tag not in OPEN_CLIP_TAGS[preset]:
         raise CheckpointError(f"{preset} has no tag {tag!r}; it has {', '.join(OPEN_CLIP_TAGS[preset])}.")
+    if named != preset and not OPEN_CLIP_TAGS[preset][tag].quick_gelu:
+        raise CheckpointError(f"{preset}:{tag} was trained with gelu, not quick_gelu: ask for {preset}:{tag}.")
     return preset, tag
 
 

@@ -30,6 +30,7 @@ def save_checkpoint(
             shutil.copyfile(file, building / file.name)
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
         save_file(whole, building / weights, metadata={"format": "pt"})
+        shutil.copymode(building / next(iter(texts)), building / weights)  # safetensors lets only the owner read
 
 
 Content = tuple[dict[str, str], str, Tensors]

@@ -45,7 +45,7 @@ def classify(
     pictures = find_pictures(photos)
     encoder = encoder_for(
         model,
-        items=len(pictures) + sum(len(sentences) for _, sentences in prompts) // 100,
+        items=len(pictures) + sum(len(sentences) for _, sentences in prompts) // 10,
         device=device,
         revision=revision,
         preset=preset,

@@ -8,22 +8,41 @@ from diptych.model.config import Activation
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`; without gradients, fp32 on a CPU goes to oneDNN, whose AVX-512 kernels do not depend on the vendor.
+    """`nn.Linear`; without gradients on a CPU, oneDNN computes it, and an activation that follows in the same pass.
 
-    The default there is MKL, which on an AMD processor runs at half of that speed (docs/benchmarks.md).
+    Torch's default for float32 there is MKL, which on an AMD processor runs at half of that speed (docs/benchmarks.md).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
-        if x.dtype == torch.float32 and x.device.type == "cpu" and _onednn_applies():
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return F.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
 
-def _onednn_applies() -> bool:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b: (..., in_features) to (..., out_features)."""
+    return _onednn_linear(x, weight, bias) if _onednn_applies(x) else F.linear(x, weight, bias)
+
+
+def activated_linear(layer: nn.Module, x: Tensor, activation: Activation) -> Tensor:
+    """`activate(layer(x))`, in one pass where it can be: for a `Linear` itself, not for an adapter put in its place."""
+    if type(layer) is not Linear or not _onednn_applies(x):
+        return activate(layer(x), activation)
+    if activation == "gelu":
+        return _onednn_linear(x, layer.weight, layer.bias, "gelu")
+    # QuickGELU(z) is swish(1.702 z) / 1.702, and swish is what oneDNN has.
+    return _onednn_linear(1.702 * x, layer.weight, 1.702 * layer.bias, "swish").mul_(1 / 1.702)
+
+
+def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "none" if activation == "gelu" else "")
+
+
+def _onednn_applies(x: Tensor) -> bool:
     """The operator has no backward pass, and a compiler that traces the model makes this choice itself."""
     return (
-        not torch.is_grad_enabled()
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and not torch.is_grad_enabled()
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and not torch.compiler.is_compiling()
@@ -89,7 +108,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) to (..., D)."""
-        return self.c_proj(activate(self.c_fc(x), self.activation))
+        return self.c_proj(activated_linear(self.c_fc, x, self.activation))
 
 
 class Block(nn.Module):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diptych.model.attention import LayerNorm, Transformer
+from diptych.model.attention import LayerNorm, Transformer, linear
 from diptych.model.config import Activation, ViTConfig
 
 
@@ -41,11 +41,17 @@ class VisionTransformer(nn.Module):
         return self.ln_post(self.transformer(self._embed(images)))[:, 1:]
 
     def _embed(self, images: Tensor) -> Tensor:
-        x = self.conv1(images)  # (B, D, rows, columns)
-        x = x.flatten(2).transpose(1, 2)  # (B, rows * columns, D)
+        # The convolution's stride is its kernel, so it is a linear layer on patches, twice as fast as one.
+        x = linear(self._patches(images), self.conv1.weight.flatten(1))  # (B, rows * columns, D)
         class_token = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)
         x = torch.cat([class_token, x], dim=1)  # (B, 1 + rows * columns, D)
         return self.ln_pre(x + self.positional_embedding.to(x.dtype))
+
+    def _patches(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, rows * columns, 3 * patch * patch), each patch's pixels in the order of a kernel's."""
+        (rows, columns), patch = self.config.grid, self.config.patch_size
+        x = images[:, :, : rows * patch, : columns * patch].reshape(-1, 3, rows, patch, columns, patch)
+        return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
 def resize_positions(positions: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:

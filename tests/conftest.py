@@ -1,0 +1,43 @@
+"""What many tests share: small models on disk and loaded, and a cache folder of the tests' own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import diptych
+import formats
+import seeded
+from diptych import DualEncoder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIPTYCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.delenv("DIPTYCH_MODEL", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small ViT model in OpenCLIP's format."""
+    return formats.write_open_clip("vit", tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def encoder(model_folder: Path) -> DualEncoder:
+    """That model in float32."""
+    return diptych.load(model_folder, dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twenty different JPEG files of several shapes."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = [folder / f"{i:02d}.jpg" for i in range(20)]
+    for i, path in enumerate(paths):
+        Image.fromarray(seeded.seeded_image(60 + 7 * i, 150 - 4 * i, seed=i)).save(path, quality=92)
+    return paths

@@ -175,8 +175,8 @@ def write_prompts(class_names: ClassNames, templates: Templates = None) -> Promp
     forms = resolve_templates(templates)
     described = class_names.items() if isinstance(class_names, Mapping) else zip(class_names, class_names, strict=True)
     prompts = []
-    for name, phrases in described:
-        phrases = tuple(phrases) if isinstance(phrases, list | tuple) else (phrases,)
+    for name, given in described:
+        phrases = tuple(given) if isinstance(given, list | tuple) else (given,)
         if not phrases or not all(isinstance(text, str) for text in (name, *phrases)):
             raise ValueError(f"A class needs a name and phrases that are texts, got {name!r}: {phrases!r}.")
         prompts.append((name, tuple(form.replace("{}", phrase) for phrase in phrases for form in forms)))

@@ -29,7 +29,7 @@ def fingerprint(checkpoint: Checkpoint, tokenizer: Tokenizer) -> str:
 
 
 def _digest(tensor: Array) -> str:
-    return hashlib.sha256(memoryview(float32_array(tensor).reshape(-1))).hexdigest()
+    return hashlib.sha256(float32_array(tensor).reshape(-1).data).hexdigest()
 
 
 def float32_array(tensor: Array) -> "np.ndarray":

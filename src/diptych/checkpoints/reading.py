@@ -51,7 +51,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; CheckpointError if it is anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} should hold a JSON object, got a {type(content).__name__}.")
@@ -91,7 +91,7 @@ def _read_safetensors_numpy(path: Path) -> Tensors:
             header = json.loads(mapped[8:start])
             header.pop("__metadata__", None)
             return {name: _numpy_array(mapped, start, entry) for name, entry in header.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{path} is not a whole safetensors file: {error}.") from error
 
 
@@ -100,6 +100,8 @@ def _numpy_array(mapped: mmap.mmap, start: int, entry: dict[str, Any]) -> "np.nd
 
     dtypes = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
     begin, end = entry["data_offsets"]
+    if entry["dtype"] not in dtypes:
+        raise TorchNeededError(f"numpy has no type for a tensor of {entry['dtype']}.")
     dtype = np.dtype(dtypes[entry["dtype"]])
     if not 0 <= begin <= end <= len(mapped) - start or (end - begin) % dtype.itemsize:
         raise ValueError("a tensor lies outside the file")

@@ -1,5 +1,6 @@
 """The command line: parse, call, print. One file per verb; nothing here imports torch."""
 
+import io
 import sys
 import warnings
 from typing import Any
@@ -8,26 +9,49 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
 def main() -> None:
-    """Run `diptych`: exit 0 when done, 1 when something failed (one line on stderr says what), 2 for wrong usage."""
+    """Run `diptych`: exit 0 when done, 1 when something failed, 2 for wrong usage; one line on stderr says what."""
+    warnings.showwarning = _print_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what the terminal's encoding does not
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        sys.exit(_run(sys.argv[1:] or ["--help"]))
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
+
+
+def _run(arguments: list[str]) -> int:
+    import typer
+
     from diptych.cli.app import app
     from diptych.errors import DiptychError
 
-    warnings.showwarning = _print_warning
+    # Click's UsageError; some versions of typer use click's own, others carry a copy.
+    usage_error: type[Any] = typer.BadParameter.__mro__[1]
     try:
-        app(prog_name="diptych")
-    except (DiptychError, ValueError, OSError) as error:
-        sys.exit(_report(error))
+        status = app(args=arguments, prog_name="diptych", standalone_mode=False)
+        return _interrupted() if status == INTERRUPTED else int(status or 0)
+    except typer.Abort:  # what older versions of typer make of Ctrl-C
+        return _interrupted()
+    except usage_error as error:
+        command = error.ctx.command_path if error.ctx else "diptych"
+        return _report(f"{error.format_message().rstrip('.')}. See `{command} --help`.", status=2)
+    except (DiptychError, OSError) as error:
+        return _report(error)
+    except ValueError as error:  # the library's word for a bad argument
+        return _report(error, status=2)
     except MemoryError:
-        sys.exit(_report(MemoryError("There is not enough memory for this: try a smaller model or fewer items.")))
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)  # noqa: T201
-        sys.exit(INTERRUPTED)
+        return _report("There is not enough memory for this: try a smaller model or fewer items.")
 
 
-def _report(error: Exception) -> int:
+def _interrupted() -> int:
+    print("diptych: interrupted.", file=sys.stderr)  # noqa: T201
+    return INTERRUPTED
+
+
+def _report(error: object, *, status: int = 1) -> int:
     print(f"diptych: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
-    return 1
+    return status
 
 
 def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
-    print(f"diptych: {message}", file=sys.stderr)  # noqa: T201
+    _report(message)

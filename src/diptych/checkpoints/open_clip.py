@@ -7,15 +7,17 @@ from diptych.checkpoints.checkpoint import Checkpoint
 from diptych.checkpoints.openai import from_openai
 from diptych.checkpoints.reading import Framework, read_json, read_weights_of
 from diptych.errors import CheckpointError
-from diptych.model.config import CLIPConfig, ResNetConfig, TextConfig, ViTConfig
+from diptych.model.config import CLIPConfig, ResNetConfig
 from diptych.preprocess import Preprocess
+from diptych.settings import from_dict
 
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
 
 # What a plain CLIP may say in its config, and values of other keys that change nothing.
 _VISION_KEYS = {"image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size", "patch_dropout"}
-_TEXT_KEYS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "hf_tokenizer_name"}
+_TEXT_SIZES = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
+_TEXT_KEYS = {*_TEXT_SIZES, "hf_tokenizer_name"}
 _HARMLESS: dict[str, tuple[Any, ...]] = {
     "ls_init_value": (None,),
     "attentional_pool": (False,),
@@ -37,12 +39,13 @@ _MODEL_KEYS = {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg", "custom_text
 
 def load_open_clip(folder: Path, framework: Framework) -> Checkpoint:
     """A folder with OpenCLIP's config and weights."""
+    source = str(folder / CONFIG_NAME)
     content = read_json(folder / CONFIG_NAME)
-    config = _read_config(content.get("model_cfg"), str(folder / CONFIG_NAME))
+    config = _read_config(content.get("model_cfg"), source)
     return Checkpoint(
         config=config,
         tensors=from_openai(read_weights_of(folder, WEIGHTS_NAME, framework), str(folder)),
-        preprocess=_read_preprocess(content.get("preprocess_cfg") or {}, config.vision.image_size, str(folder)),
+        preprocess=_read_preprocess(content.get("preprocess_cfg") or {}, config.vision.image_size, source),
         source=str(folder),
         format="openclip",
         tokenizer=folder,
@@ -50,27 +53,22 @@ def load_open_clip(folder: Path, framework: Framework) -> Checkpoint:
 
 
 def _read_config(model: Any, source: str) -> CLIPConfig:  # noqa: ANN401 (whatever the JSON holds)
-    if not isinstance(model, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= model.keys():
+    model = model if isinstance(model, dict) else {}
+    vision, text = model.get("vision_cfg"), model.get("text_cfg")
+    if not (isinstance(vision, dict) and isinstance(text, dict) and "embed_dim" in model):
         raise CheckpointError(f"{source} has no model_cfg with embed_dim, vision_cfg and text_cfg.")
-    vision, text = model["vision_cfg"], model["text_cfg"]
     _refuse_unknown(model, _MODEL_KEYS, "model_cfg", source)
     _refuse_unknown(vision, _VISION_KEYS, "vision_cfg", source)
     _refuse_unknown(text, _TEXT_KEYS, "text_cfg", source)
+    settings = {
+        "embed_dim": model["embed_dim"],
+        "vision": _vision_settings(vision),
+        "text": {"width": 512, "layers": 12, "heads": 8} | {key: text[key] for key in text if key in _TEXT_SIZES},
+        "activation": "quick_gelu" if model.get("quick_gelu", False) else "gelu",
+    }
     try:
-        return CLIPConfig(
-            embed_dim=model["embed_dim"],
-            vision=_read_vision(vision),
-            text=TextConfig(
-                width=text.get("width", 512),
-                layers=text.get("layers", 12),
-                heads=text.get("heads", 8),
-                context_length=text.get("context_length", 77),
-                vocab_size=text.get("vocab_size", 49_408),
-                mlp_ratio=text.get("mlp_ratio", 4.0),
-            ),
-            activation="quick_gelu" if model.get("quick_gelu", False) else "gelu",
-        )
-    except (ValueError, TypeError) as error:
+        return from_dict(CLIPConfig, settings, where="model_cfg")
+    except ValueError as error:
         raise CheckpointError(f"{source} describes no CLIP: {error}") from error
 
 
@@ -83,35 +81,31 @@ def _refuse_unknown(part: dict[str, Any], known: set[str], where: str, source: s
             )
 
 
-def _read_vision(vision: dict[str, Any]) -> ViTConfig | ResNetConfig:
-    size = vision.get("image_size", 224)
-    image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-    width, layers, head_width = vision.get("width", 768), vision.get("layers", 12), vision.get("head_width", 64)
-    if isinstance(layers, list):
-        one, two, three, four = layers
-        return ResNetConfig(
-            image_size=image_size, layers=(one, two, three, four), width=width, heads=width * 32 // head_width
-        )
-    return ViTConfig(
-        image_size=image_size,
-        patch_size=vision.get("patch_size", 16),
-        width=width,
-        layers=layers,
-        heads=width // head_width,
-        mlp_ratio=vision.get("mlp_ratio", 4.0),
-    )
-
-
-def _read_preprocess(content: dict[str, Any], image_size: tuple[int, int], source: str) -> Preprocess:
-    settings: dict[str, Any] = {
-        key: content[key] for key in ("resize_mode", "interpolation", "fill_color") if key in content
-    }
-    settings |= {key: tuple(content[key]) for key in ("mean", "std") if key in content}
-    size = content.get("size", image_size)
+def _vision_settings(vision: dict[str, Any]) -> dict[str, Any]:
+    """The plain data of a ViTConfig or a ResNetConfig, with OpenCLIP's defaults; not checked yet."""
+    size, width, layers = vision.get("image_size", 224), vision.get("width", 768), vision.get("layers", 12)
+    is_resnet = isinstance(layers, list)
     try:
-        return Preprocess(size=(size, size) if isinstance(size, int) else (size[0], size[1]), **settings)
-    except (ValueError, TypeError, IndexError) as error:
-        raise CheckpointError(f"{source}: preprocess_cfg cannot be used: {error}") from error
+        heads = (width * 32 if is_resnet else width) // vision.get("head_width", 64)
+    except (TypeError, ZeroDivisionError):
+        heads = 0  # no number of heads: refused by the config, unless the width is
+    settings = {"image_size": [size, size] if isinstance(size, int) else size, "width": width, "layers": layers}
+    if not is_resnet:
+        settings |= {"patch_size": vision.get("patch_size", 16), "mlp_ratio": vision.get("mlp_ratio", 4.0)}
+    return settings | {"heads": heads}
+
+
+def _read_preprocess(content: Any, image_size: tuple[int, int], source: str) -> Preprocess:  # noqa: ANN401
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{source}: preprocess_cfg should be a JSON object, got a {type(content).__name__}.")
+    known = ("mean", "std", "resize_mode", "interpolation", "fill_color")
+    settings = {key: content[key] for key in known if key in content}
+    size = content.get("size", image_size)
+    settings["size"] = [size, size] if isinstance(size, int) else size
+    try:
+        return from_dict(Preprocess, settings, where="preprocess_cfg")
+    except ValueError as error:
+        raise CheckpointError(f"{source} cannot be used: {error}") from error
 
 
 def open_clip_config(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -158,5 +152,6 @@ def open_clip_config(checkpoint: Checkpoint) -> dict[str, Any]:
             "std": list(preprocess.std),
             "interpolation": preprocess.interpolation,
             "resize_mode": preprocess.resize_mode,
+            "fill_color": preprocess.fill_color,
         },
     }

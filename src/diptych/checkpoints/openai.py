@@ -45,7 +45,7 @@ def from_openai(tensors: Tensors, source: str) -> Tensors:
             continue
         name = name if name.startswith(("visual.", "text.")) or name == "logit_scale" else f"text.{name}"
         if packed := _PACKED.fullmatch(name):
-            if tensor.shape[0] % 3:
+            if not tensor.ndim or tensor.shape[0] % 3:
                 raise CheckpointError(f"{source}: {name} has shape {list(tensor.shape)}; its rows should be 3 x width.")
             width = tensor.shape[0] // 3
             for i, projection in enumerate(("q_proj", "k_proj", "v_proj")):

@@ -3,12 +3,13 @@
 import json
 import mmap
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diptych.checkpoints.checkpoint import Tensors
-from diptych.checkpoints.torchscript import is_torchscript, read_torchscript
+from diptych.checkpoints.torchscript import DAMAGE, is_torchscript, read_torchscript
 from diptych.errors import CheckpointError, TorchNeededError
 
 if TYPE_CHECKING:
@@ -119,15 +120,17 @@ def _read_torch(path: Path) -> Tensors:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("\n", maxsplit=1)[0].strip()
+        # Torch's own text is long and advises to load it all the same.
+        if wanted := re.search(r"GLOBAL (\S+)", str(error)):
+            raise CheckpointError(
+                f"{path} was not loaded: it holds more than tensors, a {wanted[1]}, and loading that could run code. "
+                "Save the state dict alone, with torch.save or as safetensors."
+            ) from error
+        raise CheckpointError(f"{path} is damaged, or is no checkpoint of torch's: fetch or save it again.") from error
+    except DAMAGE as error:
+        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0][:160]
         raise CheckpointError(
-            f"{path} is damaged or holds more than tensors, which could run code, and was not loaded: {reason[:160]} "
-            "Save its state dict alone with torch.save or safetensors."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0][:160]
-        raise CheckpointError(
-            f"{path} is not a checkpoint that torch can read: {reason or type(error).__name__}."
+            f"{path} is not a whole checkpoint of torch's ({type(error).__name__}: {reason}): fetch or save it again."
         ) from error
     return _state_dict(content, path)
 
@@ -135,8 +138,9 @@ def _read_torch(path: Path) -> Tensors:
 def _state_dict(content: object, path: Path) -> Tensors:
     import torch
 
-    while isinstance(content, dict) and (nest := next((n for n in _NESTS if isinstance(content.get(n), dict)), None)):
-        content = content[nest]
+    for _ in range(len(_NESTS)):
+        nest = next((n for n in _NESTS if isinstance(content, dict) and isinstance(content.get(n), dict)), None)
+        content = content[nest] if isinstance(content, dict) and nest else content
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not named tensors.")
     tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}

@@ -6,7 +6,9 @@ views a storage) and refuses all else.
 """
 
 import pickle
+import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,25 +20,30 @@ if TYPE_CHECKING:
     import torch
 
 
-_DAMAGE = (
-    zipfile.BadZipFile,
-    StopIteration,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    RuntimeError,
+# What reading a file with wrong bytes in it may raise (RecursionError is a RuntimeError, UnicodeError a ValueError).
+DAMAGE = (
+    ArithmeticError,
     AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 
 
 def is_torchscript(path: Path) -> bool:
     """Whether the file is a zip with the code of a scripted module in it."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except DAMAGE:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def read_torchscript(path: Path) -> Tensors:
@@ -44,15 +51,17 @@ def read_torchscript(path: Path) -> Tensors:
     try:
         with zipfile.ZipFile(path) as archive:
             records = {info.filename: info for info in archive.infolist()}
-            pickled = next(name for name in records if name.endswith("/data.pkl"))
+            pickled = next((name for name in records if name.endswith("/data.pkl")), "data.pkl")
             root = pickled.removesuffix("data.pkl")
             with archive.open(pickled) as stream:
                 module = _ModuleUnpickler(stream, path, root, records).load()
+        tensors = dict(_named_tensors(module, ""))
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path} holds more than tensors and was not loaded: {error}.") from error
-    except _DAMAGE as error:
-        raise CheckpointError(f"{path} is not a whole TorchScript archive: {error or type(error).__name__}.") from error
-    tensors = dict(_named_tensors(module, ""))
+    except DAMAGE as error:
+        raise CheckpointError(
+            f"{path} is not a whole TorchScript archive ({type(error).__name__}: {error}): fetch it again."
+        ) from error
     if not tensors:
         raise CheckpointError(f"{path} is a TorchScript archive without tensors.")
     return tensors
@@ -85,10 +94,11 @@ class _ModuleUnpickler(pickle.Unpickler):
     def __init__(self, stream: Any, path: Path, root: str, records: dict[str, zipfile.ZipInfo]) -> None:  # noqa: ANN401
         super().__init__(stream)
         self.path, self.root, self.records = path, root, records
+        self.module = type("Module", (_Module,), {})  # a pickle can set attributes of classes that it is given
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 (what pickle looks up may be anything)
         if module.startswith("__torch__"):
-            return _Module
+            return self.module
         if module == "torch" and name in _DTYPES:
             return _Storage(_DTYPES[name])
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):

@@ -12,7 +12,6 @@ from diptych.cli.info import info
 from diptych.cli.models import models
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -11,8 +11,9 @@ from diptych.checkpoints.checkpoint import Checkpoint, Tensors
 from diptych.checkpoints.openai import refuse_other_families
 from diptych.checkpoints.reading import Framework, read_json, read_weights_of
 from diptych.errors import CheckpointError
-from diptych.model.config import Activation, CLIPConfig, ResNetConfig, TextConfig, ViTConfig
+from diptych.model.config import ACTIVATIONS, CLIPConfig, ResNetConfig
 from diptych.preprocess import Preprocess
+from diptych.settings import from_dict
 
 # Ours -> theirs, whole parts of dotted names. `pre_layrnorm` is spelt so.
 _TOWER = {
@@ -33,7 +34,6 @@ _TOWER = {
 _BLOCK = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn": "self_attn", "c_fc": "fc1", "c_proj": "fc2"}
 _TRANSPOSED = ("text.text_projection", "visual.proj")
 
-_ACTIVATIONS: dict[str, Activation] = {"quick_gelu": "quick_gelu", "gelu": "gelu"}
 _COLOURS = {"mean": "image_mean", "std": "image_std"}
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
@@ -51,7 +51,7 @@ def from_huggingface(tensors: Tensors, source: str) -> Tensors:
         if name.endswith(".position_ids"):  # an arange that old files carry
             continue
         key = _our_name(name)
-        ours[key] = tensor.T if key in _TRANSPOSED else tensor
+        ours[key] = tensor.T if key in _TRANSPOSED and tensor.ndim == 2 else tensor
     return ours
 
 
@@ -103,42 +103,60 @@ def load_huggingface(folder: Path, framework: Framework) -> Checkpoint:
 
 
 def _read_config(content: dict[str, Any], source: str) -> CLIPConfig:
-    # What equals the library's defaults is often left out of the file, in whole or in part.
-    text = {**_TEXT_DEFAULTS, **(content.get("text_config_dict") or {}), **(content.get("text_config") or {})}
-    vision = {**_VISION_DEFAULTS, **(content.get("vision_config_dict") or {}), **(content.get("vision_config") or {})}
-    for tower, part in (("text_config", text), ("vision_config", vision)):
-        if abs(part["layer_norm_eps"] - 1e-5) > 1e-9:
-            raise CheckpointError(f"{source}: {tower}.layer_norm_eps is {part['layer_norm_eps']}; CLIP's is 1e-5.")
-    if text["hidden_act"] != vision["hidden_act"] or text["hidden_act"] not in _ACTIVATIONS:
+    text, vision = _tower(content, "text", _TEXT_DEFAULTS, source), _tower(content, "vision", _VISION_DEFAULTS, source)
+    if text["hidden_act"] != vision["hidden_act"] or text["hidden_act"] not in ACTIVATIONS:
         raise CheckpointError(
             f"{source}: hidden_act is {text['hidden_act']!r} for text and {vision['hidden_act']!r} for images; "
-            f"Diptych needs one for both, {' or '.join(_ACTIVATIONS)}."
+            f"Diptych needs one for both, {' or '.join(ACTIVATIONS)}."
         )
+    end_token, vocab_size = text["eos_token_id"], text["vocab_size"]
+    settings = {
+        "embed_dim": content.get("projection_dim", 512),
+        "vision": {
+            **_sizes(vision),
+            "image_size": [vision["image_size"], vision["image_size"]],
+            "patch_size": vision["patch_size"],
+        },
+        "text": {
+            **_sizes(text),
+            "context_length": text["max_position_embeddings"],
+            "vocab_size": vocab_size,
+            # 2 is what old configs say, wrongly, of a vocabulary that ends in its end token.
+            "end_token": None if end_token in (2, None) or vocab_size == end_token + 1 else end_token,
+        },
+        "activation": text["hidden_act"],
+    }
     try:
-        return CLIPConfig(
-            embed_dim=content.get("projection_dim", 512),
-            vision=ViTConfig(
-                image_size=(vision["image_size"], vision["image_size"]),
-                patch_size=vision["patch_size"],
-                width=vision["hidden_size"],
-                layers=vision["num_hidden_layers"],
-                heads=vision["num_attention_heads"],
-                mlp_ratio=_ratio(vision["intermediate_size"], vision["hidden_size"]),
-            ),
-            text=TextConfig(
-                width=text["hidden_size"],
-                layers=text["num_hidden_layers"],
-                heads=text["num_attention_heads"],
-                context_length=text["max_position_embeddings"],
-                vocab_size=text["vocab_size"],
-                mlp_ratio=_ratio(text["intermediate_size"], text["hidden_size"]),
-                # 2 is what old configs say, wrongly, of a vocabulary that ends in its end token.
-                end_token=None if text["eos_token_id"] in (2, None, text["vocab_size"] - 1) else text["eos_token_id"],
-            ),
-            activation=_ACTIVATIONS[text["hidden_act"]],
-        )
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{source}: config.json describes no CLIP: {error}") from error
+        return from_dict(CLIPConfig, settings, where="config.json")
+    except ValueError as error:
+        raise CheckpointError(f"{source} describes no CLIP: {error}") from error
+
+
+def _tower(content: dict[str, Any], name: str, defaults: dict[str, Any], source: str) -> dict[str, Any]:
+    """A tower's settings; what equals the library's defaults is often left out of the file."""
+    key = f"{name}_config_dict" if content.get(f"{name}_config_dict") is not None else f"{name}_config"
+    given = content.get(key) or {}
+    if not isinstance(given, dict):
+        raise CheckpointError(f"{source}: {key} should be a JSON object, got a {type(given).__name__}.")
+    tower = {**defaults, **given}
+    for setting, default in defaults.items():
+        if not isinstance(tower[setting], type(default)) and not (setting == "eos_token_id" and tower[setting] is None):
+            raise CheckpointError(
+                f"{source}: {key}.{setting} should be like {default!r}, got {tower[setting]!r}: it describes no CLIP."
+            )
+    if abs(tower["layer_norm_eps"] - 1e-5) > 1e-9:
+        raise CheckpointError(f"{source}: {key}.layer_norm_eps is {tower['layer_norm_eps']}; CLIP's is 1e-5.")
+    return tower
+
+
+def _sizes(tower: dict[str, Any]) -> dict[str, Any]:
+    width = tower["hidden_size"]
+    return {
+        "width": width,
+        "layers": tower["num_hidden_layers"],
+        "heads": tower["num_attention_heads"],
+        "mlp_ratio": _ratio(tower["intermediate_size"], width) if width else 0.0,
+    }
 
 
 _TEXT_DEFAULTS = {
@@ -172,37 +190,42 @@ def _ratio(hidden: int, width: int) -> float:
 
 def _read_preprocess(folder: Path, image_size: tuple[int, int]) -> Preprocess:
     """The image processor's settings; newer versions write them into processor_config.json."""
-    content: dict[str, Any] = {}
-    if (folder / "preprocessor_config.json").is_file():
-        content = read_json(folder / "preprocessor_config.json")
+    path, content = folder / "preprocessor_config.json", {}
+    if path.is_file():
+        content = read_json(path)
     elif (folder / "processor_config.json").is_file():
-        content = read_json(folder / "processor_config.json").get("image_processor", {})
+        path = folder / "processor_config.json"
+        content = read_json(path).get("image_processor", {})
+    for step in ("do_resize", "do_rescale", "do_normalize"):
+        if not content.get(step, True):
+            raise CheckpointError(f"{path}: {step} is false, and Diptych cannot leave that out for CLIP's images.")
     resize = content.get("size", image_size[0])
-    squash = isinstance(resize, dict) and "height" in resize and not content.get("do_center_crop", False)
-    crop = content.get("crop_size", resize)
-    size = _square(resize) if squash else _square(crop)
-    if not squash and content.get("do_resize", True) and min(_square(resize)) != min(size):
-        raise CheckpointError(
-            f"{folder}: images are resized to {resize} and cropped to {crop}; Diptych crops what it resized to."
-        )
-    colours: dict[str, Any] = {ours: tuple(content[theirs]) for ours, theirs in _COLOURS.items() if theirs in content}
+    is_squashed = isinstance(resize, dict) and "shortest_edge" not in resize
+    resample = content.get("resample", 3)
+    settings = {
+        "size": _sides(content.get("crop_size", resize)),
+        "resize_mode": "squash" if is_squashed else "shortest",
+        "interpolation": _RESAMPLE.get(resample, resample) if isinstance(resample, int) else resample,
+        **{ours: content[theirs] for ours, theirs in _COLOURS.items() if theirs in content},
+    }
     try:
-        return Preprocess(
-            size=size,
-            **colours,
-            resize_mode="squash" if squash else "shortest",
-            interpolation=_RESAMPLE[content.get("resample", 3)],  # type: ignore[arg-type]
+        preprocess = from_dict(Preprocess, settings, where=path.name)
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
+    resized = tuple(_sides(resize))
+    if resized != preprocess.size if is_squashed else resized[0] != min(preprocess.size):
+        raise CheckpointError(
+            f"{path}: images are resized to {resize} and cropped to {content.get('crop_size', resize)}; "
+            "Diptych crops what it resized to."
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}: the image processor's settings cannot be used: {error}.") from error
+    return preprocess
 
 
-def _square(size: Any) -> tuple[int, int]:  # noqa: ANN401 (an integer, {"shortest_edge"} or {"height", "width"})
-    if isinstance(size, dict):
-        if "shortest_edge" in size:
-            return int(size["shortest_edge"]), int(size["shortest_edge"])
-        return int(size["height"]), int(size["width"])
-    return int(size), int(size)
+def _sides(size: Any) -> list[Any]:  # noqa: ANN401 (an integer, {"shortest_edge"} or {"height", "width"}; unchecked)
+    if not isinstance(size, dict):
+        return [size, size]
+    shortest = size.get("shortest_edge")
+    return [size.get("height", shortest), size.get("width", shortest)]
 
 
 def huggingface_configs(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:

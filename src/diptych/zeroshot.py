@@ -50,6 +50,7 @@ class ZeroShotClassifier:
         self.prompts = prompts
         self.class_names = tuple(name for name, _ in prompts)
         self.class_features = class_features
+        self._background: tuple[tuple[str, ...], Features] | None = None  # of the last call, for the next
 
     def predict(
         self, images: Iterable[ImageSource], *, top: int | None = None, on_error: OnError | None = None
@@ -93,7 +94,7 @@ class ZeroShotClassifier:
         others = [text for text in background if text not in self.class_names]
         if not others:
             raise ValueError("background must hold a text that is not a label.")
-        background_features = build_classifier(self.encoder, others).class_features
+        background_features = self._background_features(tuple(others))
         cosines = image_features @ self.class_features.T
         reference = np.quantile(image_features @ background_features.T, BACKGROUND_QUANTILE, axis=1)
         probabilities = 1 / (1 + np.exp(-self.encoder.logit_scale * (cosines - reference[:, None])))
@@ -116,6 +117,11 @@ class ZeroShotClassifier:
     def load(cls, path: str | Path, encoder: Encoder) -> "ZeroShotClassifier":
         """Read what `save` wrote; DiptychError if the file is damaged or of another model or dtype."""
         return _read(Path(path), encoder)
+
+    def _background_features(self, texts: tuple[str, ...]) -> Features:
+        if self._background is None or self._background[0] != texts:
+            self._background = (texts, build_classifier(self.encoder, texts).class_features)
+        return self._background[1]
 
     def _ranked(self, cosines: Array, probabilities: Array, top: int | None) -> list[list[Label]]:
         return [self._rank_one(row, p, top) for row, p in zip(cosines, probabilities, strict=True)]

@@ -1,5 +1,6 @@
 """`diptych classify`: photos and labels to probabilities."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,6 +39,8 @@ def classify(
     """
     from diptych.cli.inputs import find_pictures
     from diptych.encode.choose import encoder_for
+    from diptych.progress import track
+    from diptych.prompts import DEFAULT_LABELS
     from diptych.zeroshot import build_classifier, write_prompts
 
     names = _class_names(labels, labels_file, multi)
@@ -45,14 +48,16 @@ def classify(
     pictures = find_pictures(photos)
     encoder = encoder_for(
         model,
-        items=len(pictures) + sum(len(sentences) for _, sentences in prompts) // 10,
+        items=len(pictures) + (sum(len(sentences) for _, sentences in prompts) + multi * len(DEFAULT_LABELS)) // 10,
         device=device,
         revision=revision,
         preset=preset,
     )
     classifier = build_classifier(encoder, names, template, progress=True)
     results = _results(classifier, pictures, top, threshold if multi else None)
-    failures = _print_json(results) if as_json else _print_tables(results, multi)
+    if as_json or not sys.stdout.isatty():  # else the tables that appear are the progress
+        results = track(results, total=len(pictures), label="Photos", unit="photos")
+    failures = _print_json(results) if as_json else _print_tables(results)
     if failures:
         typer.echo(f"diptych: {failures} of {len(pictures)} photos could not be read.", err=True)
         raise typer.Exit(1)
@@ -114,7 +119,7 @@ def _print_json(results: "Iterator[tuple[str, list[Label], str | None]]") -> int
     return sum("error" in photo for photo in photos)
 
 
-def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]", multi: bool) -> int:
+def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]") -> int:
     from rich.bar import Bar
     from rich.console import Console
     from rich.markup import escape

@@ -10,6 +10,7 @@ from diptych.model.config import CLIPConfig
 from diptych.model.presets import OPENAI_PRESETS, PRESETS
 from diptych.model.shapes import Shapes, tensor_shapes
 from diptych.preprocess import Preprocess
+from diptych.settings import to_dict
 
 # A torch.Tensor or a numpy array: what both can do (shape, dtype, T, slicing) is all that the key tables need.
 Array = Any
@@ -34,6 +35,20 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         check_fit(self.tensors, tensor_shapes(self.config), self.source)
+        if self.preprocess.size != self.config.vision.image_size:
+            raise CheckpointError(
+                f"{self.source} makes images of {self.preprocess.size} pixels (height, width) for an image tower that "
+                f"takes {self.config.vision.image_size}: correct the size in its preprocessing's config."
+            )
+
+
+def canonical(config: CLIPConfig) -> dict[str, Any]:
+    """The config as plain data, equal for equal models: MLPs by their width, not a ratio that each format rounds."""
+    data = to_dict(config)
+    for tower in ("vision", "text"):
+        if (ratio := data[tower].pop("mlp_ratio", None)) is not None:
+            data[tower]["mlp_width"] = int(data[tower]["width"] * ratio)
+    return data
 
 
 def check_fit(tensors: Tensors, expected: Shapes, source: str) -> None:

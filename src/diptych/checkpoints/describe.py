@@ -23,7 +23,8 @@ def describe(name: str, *, revision: str | None = None, preset: str | None = Non
 
     A preset, or a model of OpenAI's that is not in the cache, is described without weights: nothing is downloaded.
     """
-    if name in all_presets() and not (name in OPENAI_PRESETS and _cached_openai_file(name).is_file()):
+    is_cached = name in OPENAI_PRESETS and _cached_openai_file(name).is_file()
+    if name in all_presets() and not is_cached and not Path(name).exists():
         config = {**all_presets(), **OPENAI_PRESETS}[name]
         weights: dict[str, Any] = {
             "source": name,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from diptych.checkpoints.checkpoint import Array, Checkpoint
+from diptych.checkpoints.checkpoint import Array, Checkpoint, canonical
 from diptych.settings import to_dict
 from diptych.tokenizer import Tokenizer
 
@@ -20,7 +20,7 @@ def fingerprint(checkpoint: Checkpoint, tokenizer: Tokenizer) -> str:
     with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter
         digests = list(pool.map(lambda name: _digest(checkpoint.tensors[name]), names))
     described = {
-        "model": to_dict(checkpoint.config),
+        "model": canonical(checkpoint.config),
         "preprocess": to_dict(checkpoint.preprocess),
         "tokenizer": tokenizer.fingerprint,
         "tensors": dict(zip(names, digests, strict=True)),

@@ -1,22 +1,31 @@
 """A name, a path or a hub id to a Checkpoint: the one way in, for Python and for every verb."""
 
+import os
 import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
 from diptych.checkpoints import hub, huggingface, native, open_clip, openai
-from diptych.checkpoints.checkpoint import Checkpoint, Tensors, all_presets, closest_preset, matching_presets, resized
+from diptych.checkpoints.checkpoint import (
+    Checkpoint,
+    Tensors,
+    all_presets,
+    canonical,
+    closest_preset,
+    matching_presets,
+    resized,
+)
 from diptych.checkpoints.open_clip_tags import OPEN_CLIP_TAGS
-from diptych.checkpoints.reading import Framework, read_json, read_tensors
-from diptych.checkpoints.torchscript import is_torchscript
+from diptych.checkpoints.reading import Framework, find_weights, read_json, read_tensors
 from diptych.errors import CheckpointError
-from diptych.model.config import Activation, CLIPConfig
+from diptych.model.config import ACTIVATIONS, Activation, CLIPConfig
 from diptych.model.presets import OPENAI_PRESETS, PRESETS
 from diptych.preprocess import Preprocess
 
 _WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
-_FOLDER_CONFIGS = ("config.json", open_clip.CONFIG_NAME)
+# Where a folder has both, OpenCLIP's comes first: `model.safetensors` may then be one tower for another library.
+_WEIGHTS_BESIDE = {open_clip.CONFIG_NAME: open_clip.WEIGHTS_NAME, "config.json": "model.safetensors"}
 
 
 def load_checkpoint(
@@ -34,21 +43,31 @@ def load_checkpoint(
     (height, width) or one number for both, resizes the position embeddings. `framework="numpy"` reads safetensors
     without torch. Raises CheckpointError in one line for whatever cannot be found, read or fitted.
     """
+    if activation is not None and activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}.")
+    size = None if image_size is None else _height_and_width(image_size)
     config = _preset_config(preset, activation)
     checkpoint = _find(str(name), revision, config, activation, framework)
-    if config is not None and checkpoint.config != config:
+    if config is not None and canonical(checkpoint.config) != canonical(config):
+        given = preset if isinstance(preset, str) else "given"
         raise CheckpointError(
-            f"{checkpoint.source} says of itself that it is another model than preset {preset!r}: leave preset out."
+            f"{checkpoint.source} says of itself that it is another model than preset {given}: leave preset out."
         )
     if activation is not None and activation != checkpoint.config.activation:
         checkpoint = _override_activation(checkpoint, activation)
-    if image_size is not None:
-        size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        try:
-            checkpoint = resized(checkpoint, size)
-        except ValueError as error:
-            raise CheckpointError(f"image_size {image_size} does not suit {checkpoint.source}: {error}") from error
-    return checkpoint
+    if size is None:
+        return checkpoint
+    try:
+        return resized(checkpoint, size)
+    except ValueError as error:
+        raise CheckpointError(f"image_size {image_size} does not suit {checkpoint.source}: {error}") from error
+
+
+def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(size) != 2 or not all(isinstance(side, int) for side in size):
+        raise ValueError(f"image_size must be a number of pixels, or (height, width), got {image_size!r}.")
+    return size
 
 
 def _preset_config(preset: str | CLIPConfig | None, activation: Activation | None) -> CLIPConfig | None:
@@ -68,8 +87,8 @@ def _preset_config(preset: str | CLIPConfig | None, activation: Activation | Non
 def _find(
     name: str, revision: str | None, config: CLIPConfig | None, activation: Activation | None, framework: Framework
 ) -> Checkpoint:
-    path = Path(name).expanduser()
-    if path.exists():
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 (the method raises where "~x" is a file and no user)
+    if _exists(path):
         return load_path(path, config=config, activation=activation, framework=framework)
     if name in OPENAI_PRESETS:
         return replace(load_path(hub.openai_file(name), framework=framework), source=name)
@@ -86,6 +105,13 @@ def _find(
         )
     folder = hub.hub_files(name, revision=revision)
     return replace(load_path(folder, config=config, activation=activation, framework=framework), source=name)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise CheckpointError(f"{str(path)[:80]!r} cannot be opened: {error.strerror}.") from error
 
 
 def _split_tag(name: str) -> tuple[str, str] | None:
@@ -131,25 +157,30 @@ def load_path(
     """A file or a folder on disk; `config` and `activation` matter for bare state dicts only."""
     if path.is_dir():
         return _load_folder(path, framework)
-    beside = [path.parent / name for name in _FOLDER_CONFIGS]
-    standard = path.name.startswith(("model", "pytorch_model", "open_clip_"))
-    if config is None and standard and any(file.is_file() for file in beside):
-        return _load_folder(path.parent, framework)  # the file of a folder that says what it holds
+    if config is None:  # the file of a folder that says what it holds
+        for config_name, weights_name in _WEIGHTS_BESIDE.items():
+            if (path.parent / config_name).is_file() and find_weights(path.parent, weights_name) == path:
+                return _load_described(path.parent, config_name, framework)
     return _load_file(path, config, activation, framework)
 
 
 def _load_folder(folder: Path, framework: Framework) -> Checkpoint:
-    has_both = (folder / open_clip.CONFIG_NAME).is_file() and (folder / "config.json").is_file()
-    if (folder / open_clip.CONFIG_NAME).is_file() and not (has_both and not any(folder.glob("open_clip_*model.*"))):
-        return open_clip.load_open_clip(folder, framework)
-    if (folder / "config.json").is_file():
-        if native.is_native(read_json(folder / "config.json")):
-            return native.load_native(folder, framework)
-        return huggingface.load_huggingface(folder, framework)
+    described = [name for name in _WEIGHTS_BESIDE if (folder / name).is_file()]
+    with_weights = [name for name in described if find_weights(folder, _WEIGHTS_BESIDE[name]) is not None]
+    for config_name in with_weights or described:
+        return _load_described(folder, config_name, framework)
     raise CheckpointError(
         f"{folder} is not a model folder: it has neither config.json (Diptych, Hugging Face) nor "
         f"{open_clip.CONFIG_NAME} (OpenCLIP). For a bare weights file, give the file itself and preset=."
     )
+
+
+def _load_described(folder: Path, config_name: str, framework: Framework) -> Checkpoint:
+    if config_name == open_clip.CONFIG_NAME:
+        return open_clip.load_open_clip(folder, framework)
+    if native.is_native(read_json(folder / config_name)):
+        return native.load_native(folder, framework)
+    return huggingface.load_huggingface(folder, framework)
 
 
 def _load_file(
@@ -157,13 +188,15 @@ def _load_file(
 ) -> Checkpoint:
     tensors = read_tensors(path, framework)
     source = str(path)
-    is_openai_file = "input_resolution" in tensors or (path.suffix != ".safetensors" and is_torchscript(path))
+    is_openai_file = "input_resolution" in tensors  # which no other writer puts beside the weights
     if huggingface.is_huggingface(tensors):
         ours = huggingface.from_huggingface(tensors, source)
     else:
         ours = openai.from_openai(tensors, source)
-    if config is None:
-        config = openai.config_from_shapes(ours, source) if is_openai_file else _told_config(ours, source, activation)
+    if is_openai_file:
+        config = openai.config_from_shapes(ours, source)  # and not as told: heads and activation are known
+    elif config is None:
+        config = _told_config(ours, source, activation)
     return Checkpoint(
         config=config,
         tensors=ours,
@@ -192,7 +225,7 @@ def _told_config(tensors: Tensors, source: str, activation: Activation | None) -
 
 def _override_activation(checkpoint: Checkpoint, activation: Activation) -> Checkpoint:
     trained = checkpoint.config.activation
-    if checkpoint.format == "openai" or ":" in checkpoint.source:
+    if checkpoint.format == "openai" or checkpoint.source.partition(":")[0] in OPEN_CLIP_TAGS:
         raise CheckpointError(
             f"{checkpoint.source} was trained with {trained}, not {activation}: leave activation out."
         )

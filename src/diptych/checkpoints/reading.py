@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Framework = Literal["torch", "numpy"]
 
+_AS_BIN = {"model.safetensors": "pytorch_model.bin", "open_clip_model.safetensors": "open_clip_pytorch_model.bin"}
+
 # Where training scripts put the weights inside a saved checkpoint.
 _NESTS = ("state_dict", "model_state_dict", "model")
 
@@ -37,15 +39,16 @@ def read_tensors(path: Path, framework: Framework = "torch") -> Tensors:
 
 def read_weights_of(folder: Path, name: str, framework: Framework) -> Tensors:
     """The weights `name` of a folder, in one file or in shards (`name`.index.json), as safetensors or else as .bin."""
-    stem = {"model.safetensors": "pytorch_model.bin", "open_clip_model.safetensors": "open_clip_pytorch_model.bin"}
-    for candidate in (name, stem.get(name)):
-        if candidate is None:
-            continue
-        if (folder / candidate).is_file():
-            return read_tensors(folder / candidate, framework)
-        if (folder / f"{candidate}.index.json").is_file():
-            return _read_shards(folder, f"{candidate}.index.json", framework)
-    raise CheckpointError(f"{folder} has no weights: neither {name} nor {stem.get(name, 'shards of it')} is there.")
+    path = find_weights(folder, name)
+    if path is None:
+        raise CheckpointError(f"{folder} has no weights: neither {name} nor {_AS_BIN[name]} is there.")
+    return _read_shards(folder, path.name, framework) if path.suffix == ".json" else read_tensors(path, framework)
+
+
+def find_weights(folder: Path, name: str) -> Path | None:
+    """The file, or the index of shards, that `read_weights_of` reads."""
+    names = (f"{stem}{end}" for stem in (name, _AS_BIN[name]) for end in ("", ".index.json"))
+    return next((folder / each for each in names if (folder / each).is_file()), None)
 
 
 def read_json(path: Path) -> dict[str, Any]:

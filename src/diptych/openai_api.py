@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from diptych.checkpoints import load_checkpoint
-from diptych.checkpoints.hub import OPENAI_FILES
+from diptych.checkpoints.hub import OPENAI_FILES, openai_file
 from diptych.encode.devices import resolve_device
 from diptych.encode.torch_encoder import build_model
 from diptych.model.clip import CLIP
@@ -37,8 +37,9 @@ def load(
     the same. `download_root` is the folder of OpenAI's files, if not the cache's.
     """
     place = resolve_device("auto" if device is None else str(device))
-    path = Path(download_root) / Path(OPENAI_FILES[name][0]).name if download_root and name in OPENAI_FILES else None
-    checkpoint = load_checkpoint(path if path is not None and path.is_file() else name)
+    if download_root is not None and name in OPENAI_FILES:
+        name = str(openai_file(name, folder=Path(download_root)))
+    checkpoint = load_checkpoint(name)
     model = build_model(checkpoint, place, torch.float32 if place.type == "cpu" else torch.float16)
     return OpenAIModel(model), _Transform(checkpoint.preprocess)
 

@@ -59,15 +59,21 @@ def is_offline() -> bool:
     return any(switch in {"1", "ON", "YES", "TRUE"} for switch in switches)
 
 
-def openai_file(name: str, *, base_url: str = OPENAI_URL) -> Path:
-    """The file of one of OpenAI's nine models, checked against its SHA-256, downloaded to our cache if it is not there.
+def openai_file(name: str, *, folder: Path | None = None, base_url: str = OPENAI_URL) -> Path:
+    """The file of one of OpenAI's nine models, checked against its SHA-256, downloaded if it is not there.
 
-    Raises CheckpointError with what was looked for, where, and how to fetch it elsewhere.
+    It is kept in `folder`, or else in our cache. Raises CheckpointError with what was looked for, where, and how to fetch it elsewhere.
     """
     if name not in OPENAI_FILES:
         raise CheckpointError(f"OpenAI published no {name!r}; it published {', '.join(OPENAI_FILES)}.")
     path, sha256 = OPENAI_FILES[name]
-    return _published_file(name, f"{base_url}/{path}", sha256, "openai")
+    return _published_file(name, f"{base_url}/{path}", sha256, folder or cache_dir("openai"))
+
+
+def is_altered_openai_file(path: Path) -> bool:
+    """Whether a file has the name of one of OpenAI's and other bytes: damaged, or not theirs."""
+    known = {Path(file).name: sha256 for file, sha256 in OPENAI_FILES.values()}
+    return path.name in known and sha256_file(path) != known[path.name]
 
 
 def tag_files(pretrained: Pretrained) -> Path:
@@ -75,7 +81,7 @@ def tag_files(pretrained: Pretrained) -> Path:
     if pretrained.repo is not None:
         return hub_files(pretrained.repo)
     assert pretrained.url is not None
-    return _published_file(pretrained.url.rsplit("/", 1)[1], pretrained.url, pretrained.sha256, "open_clip")
+    return _published_file(pretrained.url.rsplit("/", 1)[1], pretrained.url, pretrained.sha256, cache_dir("open_clip"))
 
 
 def hub_files(repo: str, *, revision: str | None = None) -> Path:
@@ -104,8 +110,8 @@ def hub_files(repo: str, *, revision: str | None = None) -> Path:
 # ---- single files
 
 
-def _published_file(name: str, url: str, sha256: str | None, cache: str) -> Path:
-    path = cache_dir(cache) / url.rsplit("/", 1)[1]
+def _published_file(name: str, url: str, sha256: str | None, folder: Path) -> Path:
+    path = folder / url.rsplit("/", 1)[1]
     if path.is_file() and _is_intact(path, sha256):
         return path
     if is_offline():

@@ -89,11 +89,19 @@ def _find(
 ) -> Checkpoint:
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (the method raises where "~x" is a file and no user)
     if _exists(path):
+        if path.is_file() and hub.is_altered_openai_file(path):
+            raise CheckpointError(
+                f"{path} has the name of OpenAI's file but not its SHA-256: it is damaged or not theirs. "
+                "Fetch it again, or rename it if it is meant to differ."
+            )
         return load_path(path, config=config, activation=activation, framework=framework)
     if name in OPENAI_PRESETS:
         return replace(load_path(hub.openai_file(name), framework=framework), source=name)
     if tagged := _split_tag(name):
         return _load_tag(*tagged, framework)
+    if name in PRESETS:
+        tags = ", ".join(f"{name}:{tag}" for tag in OPEN_CLIP_TAGS.get(name.removesuffix("-quickgelu"), {}))
+        raise CheckpointError(f"{name} is an architecture without weights; published weights: {tags or 'none'}.")
     if (
         name.endswith(_WEIGHT_SUFFIXES)
         or name.startswith(("/", ".", "~"))

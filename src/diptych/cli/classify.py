@@ -89,7 +89,8 @@ def _results(
     sources = fetched(pictures, failed)
 
     def note(index: int, _: Any, error: Exception) -> None:  # noqa: ANN401
-        failed.setdefault(index, str(error))
+        name = pictures[index].name  # what was fetched has come as bytes, whose name nobody knows
+        failed.setdefault(index, str(error).replace("the given bytes", name, 1))
 
     def failures_before(stop: int) -> "Iterator[tuple[str, list[Label], str | None]]":
         for index in range(done, stop):

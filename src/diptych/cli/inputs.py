@@ -1,6 +1,7 @@
 """What people name on the command line, to images: files, folders, globs and http(s) addresses."""
 
 import glob
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def _expand(argument: str) -> Iterator[str]:
     if _is_address(argument):
         yield argument
         return
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))  # noqa: PTH111 (the method raises where "~x" is a file and no user)
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and _is_shown(p, path))
         if not found:

@@ -1,6 +1,7 @@
 """Labels as people give them: a line of commas, a file of lines, or JSON with descriptions."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from diptych.zeroshot import ClassNames
@@ -22,7 +23,7 @@ def read_labels(path: Path) -> ClassNames:
         return _checked([line for line in lines if line and not line.startswith("#")], str(path))
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"The labels file {path} is not JSON: {error}.") from error
     if isinstance(content, list) and all(isinstance(name, str) for name in content):
         return _checked(content, str(path))
@@ -33,9 +34,8 @@ def read_labels(path: Path) -> ClassNames:
 
 
 def _is_described(value: object) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, list) and bool(value) and all(isinstance(text, str) and text.strip() for text in value)
-    )
+    texts = value if isinstance(value, list) else [value]
+    return bool(texts) and all(isinstance(text, str) and text.strip() for text in texts)
 
 
 def _checked(names: list[str], where: str) -> list[str]:
@@ -43,6 +43,6 @@ def _checked(names: list[str], where: str) -> list[str]:
         raise ValueError(f"{where} holds no labels: give at least two.")
     if any(not name.strip() for name in names):
         raise ValueError(f"{where} holds an empty label: is a comma or a quote too many?")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ValueError(f"{where} holds these labels more than once: {', '.join(twice)}.")
     return names

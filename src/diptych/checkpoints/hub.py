@@ -62,7 +62,8 @@ def is_offline() -> bool:
 def openai_file(name: str, *, folder: Path | None = None, base_url: str = OPENAI_URL) -> Path:
     """The file of one of OpenAI's nine models, checked against its SHA-256, downloaded if it is not there.
 
-    It is kept in `folder`, or else in our cache. Raises CheckpointError with what was looked for, where, and how to fetch it elsewhere.
+    It is kept in `folder`, or else in our cache. Raises CheckpointError with what was looked for, where, and how to
+    fetch it elsewhere.
     """
     if name not in OPENAI_FILES:
         raise CheckpointError(f"OpenAI published no {name!r}; it published {', '.join(OPENAI_FILES)}.")

@@ -4,7 +4,6 @@ Torch's own way is to spread each matrix product over all cores and wait for the
 as decoding, the waits cost more than the work (a tenth of the speed was measured). A batch per core never waits.
 """
 
-import functools
 import os
 import threading
 from collections import deque
@@ -21,9 +20,30 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@functools.cache
 def core_pool() -> ThreadPoolExecutor:
     """The process's compute threads, shared by all encoders; torch uses one thread inside each."""
+    with _making:
+        return _made("core", _start_core_pool)
+
+
+def decode_pool() -> ThreadPoolExecutor:
+    """Threads that open and resize pictures while a GPU computes."""
+    with _making:
+        return _made("decode", lambda: ThreadPoolExecutor(core_count(), thread_name_prefix="diptych-decode"))
+
+
+_making = threading.Lock()
+_pools: dict[str, tuple[int, ThreadPoolExecutor]] = {}
+
+
+def _made(name: str, start: Callable[[], ThreadPoolExecutor]) -> ThreadPoolExecutor:
+    """The pool of this process: one that came here by a fork has no threads."""
+    if name not in _pools or _pools[name][0] != os.getpid():
+        _pools[name] = (os.getpid(), start())
+    return _pools[name][1]
+
+
+def _start_core_pool() -> ThreadPoolExecutor:
     import torch
 
     size, threads_before = core_count(), torch.get_num_threads()
@@ -38,15 +58,7 @@ def core_pool() -> ThreadPoolExecutor:
         pool.submit(lambda: None)
     all_started.wait()
     torch.set_num_threads(threads_before)
-    os.register_at_fork(after_in_child=core_pool.cache_clear)
     return pool
-
-
-@functools.cache
-def decode_pool() -> ThreadPoolExecutor:
-    """Threads that open and resize pictures while a GPU computes."""
-    os.register_at_fork(after_in_child=decode_pool.cache_clear)
-    return ThreadPoolExecutor(core_count(), thread_name_prefix="diptych-decode")
 
 
 def map_ahead(

@@ -119,9 +119,8 @@ def _numpy_array(mapped: mmap.mmap, start: int, entry: dict[str, Any]) -> "np.nd
 def _read_torch(path: Path) -> Tensors:
     import torch
 
-    is_zip = zipfile.is_zipfile(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         # Torch's own text is long and advises to load it all the same.
         if wanted := re.search(r"GLOBAL (\S+)", str(error)):

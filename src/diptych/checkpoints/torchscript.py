@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What reading a file with wrong bytes in it may raise (RecursionError is a RuntimeError, UnicodeError a ValueError).
 DAMAGE = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,

@@ -42,9 +42,7 @@ def models(
 
     table = Table("name", "parameters", "embed_dim", "image", "activation", "weights", box=None, padding=(0, 2, 0, 0))
     for row in rows:
-        weights = (
-            "OpenAI's" if row["kind"] == "openai" else f"{len(row['tags'])} tags" if row["tags"] else ""
-        )
+        weights = "OpenAI's" if row["kind"] == "openai" else f"{len(row['tags'])} tags" if row["tags"] else ""
         size = f"{row['parameters'] / 1e6:.0f} M"
         table.add_row(row["name"], size, str(row["embed_dim"]), str(row["image_size"][0]), row["activation"], weights)
     Console().print(table)

@@ -50,7 +50,8 @@ def _start_core_pool() -> ThreadPoolExecutor:
     all_started = threading.Barrier(size + 1)
 
     def compute_alone() -> None:
-        torch.set_num_threads(1)  # for this thread: but torch also notes it as the default of threads to come
+        torch.get_num_threads()  # a thread's first use of torch takes the process's number: have that behind us
+        torch.set_num_threads(1)  # for this thread; torch also notes it as the process's, which is mended below
         all_started.wait()
 
     pool = ThreadPoolExecutor(size, thread_name_prefix="diptych-core", initializer=compute_alone)

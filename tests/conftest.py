@@ -1,7 +1,11 @@
 """What many tests share: small models on disk and loaded, and a cache folder of the tests' own."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before torch is imported: several test processes, each on all cores, would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from PIL import Image

@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,17 +22,14 @@ def test_results_come_in_the_order_of_the_items() -> None:
 def test_no_more_than_asked_are_under_way() -> None:
     taken = 0
 
-    def items() -> range:
-        return range(1_000)
-
-    def counted() -> object:
+    def counted() -> Iterator[int]:
         nonlocal taken
-        for i in items():
+        for i in range(1_000):
             taken += 1
             yield i
 
     with ThreadPoolExecutor(2) as pool:
-        results = map_ahead(pool, lambda i: i, counted(), ahead=4)  # type: ignore[arg-type]
+        results = map_ahead(pool, abs, counted(), ahead=4)
         assert next(results) == 0
         assert taken == 4
 

@@ -30,7 +30,8 @@ class CLIP(nn.Module):
             self.visual = VisionTransformer(config.vision, config.embed_dim, config.activation)
         self.text = TextTransformer(config.text, config.embed_dim, config.activation)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-        initialise(self)
+        if not self.logit_scale.is_meta:  # there are no weights yet, and those to come are a checkpoint's
+            initialise(self)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised pixels to (B, E), not unit length."""

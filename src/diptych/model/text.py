@@ -13,8 +13,9 @@ class TextTransformer(nn.Module):
     def __init__(self, config: TextConfig, embed_dim: int, activation: Activation) -> None:
         super().__init__()
         self.config = config
-        # Not nn.Embedding(...), which draws its weights: on the meta device that imports torch's compiler, for 1.3 s.
-        self.token_embedding = nn.Embedding.from_pretrained(torch.empty(config.vocab_size, config.width), freeze=False)
+        # Given its memory it does not draw its weights: on the meta device that imports torch's compiler, for 1.3 s.
+        empty = torch.empty(config.vocab_size, config.width)
+        self.token_embedding = nn.Embedding(config.vocab_size, config.width, _weight=empty)
         self.positional_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
         self.transformer = Transformer(
             config.width,

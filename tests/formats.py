@@ -2,15 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
+import safetensors.torch
 import torch
 
 import seeded
+from diptych.checkpoints import Checkpoint, save_checkpoint
+from diptych.checkpoints.save import Format
 from diptych.model.config import CLIPConfig, ResNetConfig, TextConfig, ViTConfig
+from diptych.model.shapes import tensor_shapes
+from diptych.preprocess import Preprocess
 
 OPENAI_KINDS = ("vit", "resnet")
 VIT_KINDS = ("vit", "open_clip", "huggingface", "huggingface-gelu")
@@ -147,3 +153,58 @@ def load_options(kind: str, writer: Writer) -> dict[str, Any]:
     """What a bare state dict of no preset must be told."""
     told = writer in (write_state_dict, write_training_checkpoint, write_custom_text)
     return {"preset": clip_config(kind)} if told else {}
+
+
+# ---- checkpoints of a few thousand numbers, for what does not need a whole vocabulary or a reference
+
+TINY_VIT = ViTConfig(image_size=(32, 32), patch_size=16, width=16, layers=1, heads=2, mlp_ratio=2.0)
+TINY = CLIPConfig(
+    embed_dim=8,
+    vision=TINY_VIT,
+    text=TextConfig(width=16, layers=1, heads=2, vocab_size=60, mlp_ratio=2.0),
+    activation="quick_gelu",
+)
+TINY_RESNET = replace(TINY, vision=ResNetConfig(image_size=(32, 32), layers=(1, 1, 1, 1), width=2, heads=1))
+
+
+def tiny_checkpoint(config: CLIPConfig = TINY, *, preprocess: Preprocess | None = None, seed: int = 0) -> Checkpoint:
+    """A checkpoint in memory, float32, every tensor drawn from its name."""
+    arrays = seeded.seeded_tensors(tensor_shapes(config), seed)
+    return Checkpoint(
+        config=config,
+        tensors={name: torch.from_numpy(array) for name, array in arrays.items()},
+        preprocess=preprocess or Preprocess(size=config.vision.image_size),
+        source="a tiny checkpoint",
+        format="diptych",
+    )
+
+
+def tiny_folder(folder: Path, format: Format = "diptych", config: CLIPConfig = TINY) -> Path:
+    """A tiny checkpoint as a folder of one of the formats that are written."""
+    save_checkpoint(tiny_checkpoint(config), folder, format)
+    return folder
+
+
+def tiny_classifier_folder(folder: Path) -> Path:
+    """One with CLIP's vocabulary, so that it can be shown words: 800,000 numbers."""
+    return tiny_folder(folder, config=replace(TINY, text=replace(TINY.text, vocab_size=seeded.VOCAB_SIZE)))
+
+
+def stored_tensors(folder: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    """Name -> dtype, shape and bytes of the tensors in a folder's safetensors, read by the format's own library."""
+    (path,) = folder.glob("*.safetensors")
+    tensors = safetensors.torch.load_file(path)
+    return {
+        name: (
+            str(tensor.dtype),
+            tuple(tensor.shape),
+            tensor.reshape(-1).contiguous().view(torch.uint8).numpy().tobytes(),
+        )
+        for name, tensor in tensors.items()
+    }
+
+
+def edit_json(path: Path, **changes: Any) -> None:  # noqa: ANN401
+    """Change values at the top of a JSON file; a value of `...` takes the key out."""
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))

@@ -110,10 +110,9 @@ def _numpy_array(mapped: mmap.mmap, start: int, entry: dict[str, Any]) -> "np.nd
     if not 0 <= begin <= end <= len(mapped) - start or (end - begin) % dtype.itemsize:
         raise ValueError("a tensor lies outside the file")
     array = np.frombuffer(mapped, dtype, count=(end - begin) // dtype.itemsize, offset=start + begin)
-    array = array.reshape(entry["shape"])
     if entry["dtype"] == "BF16":  # the upper half of a float32
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.reshape(entry["shape"])
 
 
 def _read_torch(path: Path) -> Tensors:

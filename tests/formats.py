@@ -10,6 +10,7 @@ import numpy as np
 import safetensors.numpy
 import safetensors.torch
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import seeded
 from diptych.checkpoints import Checkpoint, save_checkpoint
@@ -208,3 +209,21 @@ def edit_json(path: Path, **changes: Any) -> None:  # noqa: ANN401
     """Change values at the top of a JSON file; a value of `...` takes the key out."""
     content = {**json.loads(path.read_text()), **changes}
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))
+
+
+def write_word_tokenizer(path: Path) -> Path:
+    """A tokenizer.json of sixty words, of which 0 and 1 start and end a text."""
+    words = {
+        "<s>": 0,
+        "</s>": 1,
+        "<unk>": 2,
+        **{word: 3 + i for i, word in enumerate(("a", "photo", "of", "dog", "cat", "."))},
+    }
+    words |= {f"word{i}": i for i in range(len(words), 60)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    tokenizer.save(str(path))
+    return path

@@ -11,7 +11,6 @@ import pytest
 import safetensors.torch
 import torch
 from numpy.testing import assert_allclose
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import diptych
 import formats
@@ -178,28 +177,11 @@ def test_a_wrong_end_token_of_2_means_the_last_of_the_vocabulary(
 # ---- another vocabulary
 
 
-def word_tokenizer(path: Path) -> None:
-    """A tokenizer.json of sixty words, of which 0 and 1 start and end a text."""
-    words = {
-        "<s>": 0,
-        "</s>": 1,
-        "<unk>": 2,
-        **{word: 3 + i for i, word in enumerate(("a", "photo", "of", "dog", "cat", "."))},
-    }
-    words |= {f"word{i}": i for i in range(len(words), 60)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
-    )
-    tokenizer.save(str(path))
-
-
 def test_another_vocabularys_tokenizer_travels_with_the_weights(tmp_path: Path) -> None:
     config = replace(formats.TINY, text=replace(formats.TINY.text, end_token=1))
     first = tmp_path / "first"
     save_checkpoint(formats.tiny_checkpoint(config), first, "huggingface")
-    word_tokenizer(first / "tokenizer.json")
+    formats.write_word_tokenizer(first / "tokenizer.json")
     save_checkpoint(load_checkpoint(first), tmp_path / "second", "diptych")
     save_checkpoint(load_checkpoint(tmp_path / "second"), tmp_path / "third", "huggingface")
     assert (tmp_path / "third" / "tokenizer.json").read_bytes() == (first / "tokenizer.json").read_bytes()

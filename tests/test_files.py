@@ -154,7 +154,7 @@ def test_atomic_folder_refuses_a_folder_of_others_unless_told(tmp_path: Path) ->
     other = tmp_path / "others"
     other.mkdir()
     (other / "dear.jpg").write_text("dear")
-    with pytest.raises(DiptychError, match="was not written by Diptych; give a new folder, or allow overwriting"):
+    with pytest.raises(DiptychError, match="was not written by Diptych; give a new folder, or --overwrite"):
         _write_folder(other, "no")
     assert (other / "dear.jpg").read_text() == "dear"
     _write_folder(other, "yes", overwrite=True)

@@ -169,5 +169,11 @@ class DualEncoder:
         return build_classifier(self.encoder, class_names, templates, cache=cache, progress=progress)
 
     def save(self, folder: str | Path, format: Format = "diptych", *, overwrite: bool = False) -> None:
-        """Write the weights as they were loaded to a folder: "diptych", "huggingface" or "openclip"."""
-        save_checkpoint(self.checkpoint, Path(folder), format, overwrite=overwrite)
+        """Write the model to a folder in the format "diptych", "huggingface" or "openclip".
+
+        Weights that were not changed since they were loaded keep their bytes, whatever `dtype` they are computed in.
+        """
+        save_checkpoint(self.encoder.current_checkpoint(), Path(folder), format, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        return f"DualEncoder({self.checkpoint.source!r}, embed_dim={self.embed_dim}, {self.dtype} on {self.device})"

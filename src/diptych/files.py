@@ -198,7 +198,9 @@ def _check_replaceable(path: Path, *, overwrite: bool) -> None:
     if any(kept.is_relative_to(path) for kept in (Path.cwd(), _home()) if kept is not None):
         raise DiptychError(f"{path} holds your working or home folder and is not replaced; give a new folder.")
     if not overwrite and any(path.iterdir()) and not (path / _FOLDER_MARK).is_file():
-        raise DiptychError(f"{path} exists and was not written by Diptych; give a new folder, or allow overwriting.")
+        raise DiptychError(
+            f"{path} exists and was not written by Diptych; give a new folder, or --overwrite (overwrite=True)."
+        )
 
 
 def _swap_in(temporary: Path, path: Path) -> None:

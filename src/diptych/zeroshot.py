@@ -52,6 +52,10 @@ class ZeroShotClassifier:
         self.class_features = class_features
         self._background: tuple[tuple[str, ...], Features] | None = None  # of the last call, for the next
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.class_names[:3]) + (", ..." if len(self.class_names) > 3 else "")
+        return f"ZeroShotClassifier({len(self.class_names)} classes: {names})"
+
     def predict(
         self, images: Iterable[ImageSource], *, top: int | None = None, on_error: OnError | None = None
     ) -> list[list[Label]]:
@@ -204,8 +208,13 @@ def resolve_templates(templates: str | Path | Sequence[str]) -> tuple[str, ...]:
 
 
 def _named_or_read(templates: str | Path) -> tuple[str, ...]:
-    if isinstance(templates, str) and ("{" in templates or not Path(templates).is_file()):
-        return (templates,) if "{" in templates else TEMPLATES[templates]
+    if isinstance(templates, str) and "{" in templates:
+        return (templates,)
+    if isinstance(templates, str) and not Path(templates).is_file():
+        try:
+            return TEMPLATES[templates]
+        except KeyError as error:
+            raise ValueError(f"{error}; a template of one's own has {{}} where the class name goes.") from None
     try:
         lines = Path(templates).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

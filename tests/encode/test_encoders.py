@@ -227,3 +227,32 @@ def test_a_model_must_be_named() -> None:
         encoder_for(None, items=1)
     with pytest.raises(diptych.CheckpointError, match="give load"):
         diptych.load()
+
+
+def test_a_model_changed_in_place_has_another_fingerprint_and_is_saved_as_it_is(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    changed = diptych.load(model_folder, dtype="float32", device="cpu")
+    loaded = changed.fingerprint
+    with torch.no_grad():
+        changed.model.text.ln_final.weight.mul_(1.5)
+    assert changed.fingerprint != loaded
+    changed.save(tmp_path / "changed")
+    again = diptych.load(tmp_path / "changed", dtype="float32", device="cpu")
+    assert again.fingerprint == changed.fingerprint
+    assert_allclose(again.encode_texts(["a dog"]), changed.encode_texts(["a dog"]), atol=ROUNDING)
+    changed.model.text.text_projection = torch.nn.Parameter(torch.ones_like(changed.model.text.text_projection))
+    assert changed.fingerprint not in (loaded, again.fingerprint)
+
+
+def test_the_warning_of_long_texts_points_at_the_caller(encoder: DualEncoder) -> None:
+    with pytest.warns(UserWarning, match="longer than 77") as seen:
+        encoder.encode_texts(["dog " * 100])
+    assert seen[0].filename == __file__
+
+
+def test_encoders_and_classifiers_say_what_they_are(encoder: DualEncoder, model_folder: Path) -> None:
+    assert repr(encoder) == f"DualEncoder({str(model_folder)!r}, embed_dim=96, float32 on cpu)"
+    assert repr(encoder.classifier(list("abcd"))) == "ZeroShotClassifier(4 classes: a, b, c, ...)"

@@ -9,7 +9,7 @@ from diptych.checkpoints.checkpoint import Checkpoint, all_presets
 from diptych.checkpoints.fingerprint import fingerprint, float32_array
 from diptych.checkpoints.load import load_checkpoint
 from diptych.files import cache_dir
-from diptych.model.config import CLIPConfig, ResNetConfig
+from diptych.model.config import Activation, CLIPConfig, ResNetConfig
 from diptych.model.flops import image_flops, text_flops
 from diptych.model.presets import OPENAI_PRESETS
 from diptych.model.shapes import parameter_count, tensor_shapes
@@ -18,7 +18,9 @@ from diptych.settings import to_dict
 from diptych.tokenizer import clip_tokenizer, load_tokenizer
 
 
-def describe(name: str, *, revision: str | None = None, preset: str | None = None) -> dict[str, Any]:
+def describe(
+    name: str, *, revision: str | None = None, preset: str | None = None, activation: Activation | None = None
+) -> dict[str, Any]:
     """Sizes, parameters and FLOPs per tower, preprocessing, source and fingerprint.
 
     A preset, or a model of OpenAI's that is not in the cache, is described without weights: nothing is downloaded.
@@ -35,7 +37,7 @@ def describe(name: str, *, revision: str | None = None, preset: str | None = Non
             "preprocess": to_dict(Preprocess(size=config.vision.image_size)),
         }
         return {**weights, **_sizes(config)}
-    checkpoint = load_checkpoint(name, revision=revision, preset=preset)
+    checkpoint = load_checkpoint(name, revision=revision, preset=preset, activation=activation)
     return {**_weights(checkpoint), **_sizes(checkpoint.config)}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diptych.cli.options import Json, Model, Preset, Revision
+from diptych.cli.options import Activation, Json, Model, Preset, Revision
 
 if TYPE_CHECKING:
     from diptych.cli.inputs import Picture
@@ -31,6 +31,11 @@ def classify(
     model: Model = None,
     revision: Revision = None,
     preset: Preset = None,
+    activation: Activation = None,
+    preprocess: Annotated[
+        str, typer.Option(help="exact as published, or fast (large JPEGs decoded reduced).")
+    ] = "exact",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
 ) -> None:
     """Rank labels for each photo: probability among the labels offered, and cosine.
@@ -49,9 +54,12 @@ def classify(
     encoder = encoder_for(
         model,
         items=len(pictures) + (sum(len(sentences) for _, sentences in prompts) + multi * len(DEFAULT_LABELS)) // 10,
-        device=device,
         revision=revision,
         preset=preset,
+        activation=activation,
+        preprocess=preprocess,
+        dtype=dtype,
+        device=device,
     )
     classifier = build_classifier(encoder, names, template, progress=True)
     results = _results(classifier, pictures, top, threshold if multi else None)
@@ -122,19 +130,20 @@ def _print_json(results: "Iterator[tuple[str, list[Label], str | None]]") -> int
 
 def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]") -> int:
     from rich.bar import Bar
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console, failures = Console(), 0
+    from diptych.cli.printing import console
+
+    screen, failures = console(), 0
     for name, labels, error in results:
         if error:
             typer.echo(f"diptych: {error}", err=True)
             failures += 1
             continue
-        console.print(f"[bold]{escape(name)}[/bold]", soft_wrap=True)
+        screen.print(f"[bold]{escape(name)}[/bold]", soft_wrap=True)
         if not labels:
-            console.print("  none of the labels")
+            screen.print("  none of the labels")
         table = Table(box=None, show_header=False, padding=(0, 1))
         table.add_column(no_wrap=True)
         table.add_column(width=24)
@@ -143,5 +152,5 @@ def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]") -> i
         for label in labels:
             bar = Bar(1.0, 0.0, label.probability, width=24, color="cyan")
             table.add_row(f"  {escape(label.name)}", bar, f"{label.probability:.1%}", f"cosine {label.cosine:.3f}")
-        console.print(table)
+        screen.print(table)
     return failures

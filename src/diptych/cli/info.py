@@ -1,16 +1,17 @@
 """`diptych info`: what a model is."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
-from diptych.cli.options import Json, Preset, Revision
+from diptych.cli.options import Activation, Json, Preset, Revision
 
 
 def info(
     model: Annotated[str, typer.Argument(help="A path, a name, a hub id, or a preset without weights.")],
     revision: Revision = None,
     preset: Preset = None,
+    activation: Activation = None,
     as_json: Json = False,
 ) -> None:
     """Show a model's parameters and FLOPs per tower, sizes, activation, preprocessing, source and fingerprint.
@@ -19,23 +20,25 @@ def info(
     """
     import json
 
-    facts = _facts(model, revision, preset)
+    facts = _facts(model, revision, preset, activation)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from diptych.cli.printing import console
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in _lines(facts):
         table.add_row(f"[bold]{name}[/bold]", value)
-    Console().print(table)
+    console().print(table)
 
 
-def _facts(model: str, revision: str | None, preset: str | None) -> dict[str, Any]:
+def _facts(model: str, revision: str | None, preset: str | None, activation: str | None) -> dict[str, Any]:
     from diptych.checkpoints.describe import describe
+    from diptych.model.config import Activation as ActivationName
 
-    return describe(model, revision=revision, preset=preset)
+    return describe(model, revision=revision, preset=preset, activation=cast(ActivationName | None, activation))
 
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -37,15 +37,16 @@ def models(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from diptych.cli.printing import console
 
     table = Table("name", "parameters", "embed_dim", "image", "activation", "weights", box=None, padding=(0, 2, 0, 0))
     for row in rows:
         weights = "OpenAI's" if row["kind"] == "openai" else f"{len(row['tags'])} tags" if row["tags"] else ""
         size = f"{row['parameters'] / 1e6:.0f} M"
         table.add_row(row["name"], size, str(row["embed_dim"]), str(row["image_size"][0]), row["activation"], weights)
-    Console().print(table)
+    console().print(table)
     if tags:
         for row in rows:
             for tag in row["tags"]:

@@ -1,14 +1,12 @@
 """Which encoder a command line uses."""
 
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import Any, cast
 
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.encoder import Encoder
 from diptych.errors import CheckpointError, TorchNeededError
-
-if TYPE_CHECKING:
-    from diptych.encode.decoding import PreprocessKind
 
 # Up to here numpy has answered before torch is imported (1.3 s); an image takes it about 0.1 s.
 A_HANDFUL = 8
@@ -18,23 +16,26 @@ def encoder_for(
     name: str | None,
     *,
     items: int,
+    preprocess: str = "exact",
+    dtype: str = "auto",
     device: str = "auto",
-    revision: str | None = None,
-    preset: str | None = None,
-    preprocess: "PreprocessKind" = "exact",
+    **told: Any,  # noqa: ANN401
 ) -> Encoder:
-    """An encoder for about `items` images: numpy for a handful, if the weights are readable without torch."""
+    """An encoder for about `items` images: numpy for a handful, if the weights are readable without torch.
+
+    `told` is what else `load_checkpoint` takes: revision, preset, activation.
+    """
     if name is None:
         raise CheckpointError(
             "This version has no model of its own yet: say which with --model (see `diptych models`)."
         )
-    if items <= A_HANDFUL and device in ("auto", "cpu") and "torch" not in sys.modules:
+    is_plain = preprocess == "exact" and dtype in ("auto", "float32") and device in ("auto", "cpu")
+    if items <= A_HANDFUL and is_plain and "torch" not in sys.modules:
         from diptych.encode.numpy_encoder import NumpyEncoder
 
-        try:
-            return NumpyEncoder(load_checkpoint(name, revision=revision, preset=preset, framework="numpy"))
-        except TorchNeededError:
-            pass
+        with suppress(TorchNeededError):
+            return NumpyEncoder(load_checkpoint(name, framework="numpy", **told))
     from diptych.encode.torch_encoder import TorchEncoder
 
-    return TorchEncoder(load_checkpoint(name, revision=revision, preset=preset), device=device, preprocess=preprocess)
+    checkpoint = load_checkpoint(name, **told)
+    return TorchEncoder(checkpoint, device=device, dtype=cast(Any, dtype), preprocess=cast(Any, preprocess))

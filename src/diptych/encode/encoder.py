@@ -90,7 +90,7 @@ def token_ids(texts: Iterable[str], tokenizer: Tokenizer, context_length: int, o
         )
         if on_long == "error":
             raise TextTooLongError(f"{message}. Shorten them, or leave on_long out to cut them.")
-        warnings.warn(f"{message}; they were cut. To raise instead: on_long='error'.", stacklevel=3)
+        warnings.warn(f"{message}; they were cut. To raise instead: on_long='error'.", stacklevel=5)
         batch = [cut(ids, context_length, tokenizer.end_token) for ids in batch]
     # Pooling is at the first end token, so whatever a user wrote after one of his own changes nothing.
     return [ids[: ids.index(tokenizer.end_token) + 1] for ids in batch]

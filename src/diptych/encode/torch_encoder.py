@@ -1,6 +1,7 @@
 """Images and texts in bulk, on any device."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
 from functools import cached_property
 from typing import overload
 
@@ -48,12 +49,30 @@ class TorchEncoder:
         self.tokenizer = tokenizer_of(checkpoint)
         self.model = build_model(checkpoint, self.device, self.torch_dtype)
         self.embed_dim = checkpoint.config.embed_dim
-        self.logit_scale = float(self.model.logit_scale.detach().exp())
+        self._versions = _versions(self.model)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the weights, as they are now, and their preprocessing."""
+        return self._fingerprint if self._is_as_loaded() else fingerprint(self.current_checkpoint(), self.tokenizer)
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Names the weights and their preprocessing."""
+    def _fingerprint(self) -> str:
         return fingerprint(self.checkpoint, self.tokenizer)
+
+    def current_checkpoint(self) -> Checkpoint:
+        """What was loaded; or, if `model` was trained or changed since, the same with its weights of now."""
+        if self._is_as_loaded():
+            return self.checkpoint
+        return replace(self.checkpoint, tensors={name: t.detach() for name, t in self.model.state_dict().items()})
+
+    def _is_as_loaded(self) -> bool:
+        return _versions(self.model) == self._versions
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by to become logits."""
+        return float(self.model.logit_scale.detach().exp())
 
     @overload
     def encode_images(
@@ -168,6 +187,11 @@ class TorchEncoder:
                 if progress:
                     shown.advance(len(chosen))
         return features
+
+
+def _versions(model: CLIP) -> dict[str, tuple[int, int]]:
+    """Changes when a tensor is replaced, or written to by an optimiser."""
+    return {name: (tensor.data_ptr(), tensor._version) for name, tensor in model.state_dict(keep_vars=True).items()}
 
 
 def build_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> CLIP:

@@ -35,8 +35,10 @@ def _run(arguments: list[str]) -> int:
     except usage_error as error:
         command = error.ctx.command_path if error.ctx else "diptych"
         return _report(f"{error.format_message().rstrip('.')}. See `{command} --help`.", status=2)
-    except (DiptychError, OSError) as error:
+    except DiptychError as error:
         return _report(error)
+    except OSError as error:
+        return _report(f"{str(error.filename)[:200]}: {error.strerror}." if error.filename else error)
     except ValueError as error:  # the library's word for a bad argument
         return _report(error, status=2)
     except MemoryError:

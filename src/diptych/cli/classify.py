@@ -66,8 +66,9 @@ def classify(
     if as_json or not sys.stdout.isatty():  # else the tables that appear are the progress
         results = track(results, total=len(pictures), label="Photos", unit="photos")
     failures = _print_json(results) if as_json else _print_tables(results)
-    if failures:
+    if failures and (as_json or len(pictures) > 1):  # of one photo the line that names it says it all
         typer.echo(f"diptych: {failures} of {len(pictures)} photos could not be read.", err=True)
+    if failures:
         raise typer.Exit(1)
 
 
@@ -77,11 +78,13 @@ def _class_names(labels: str | None, labels_file: Path | None, multi: bool) -> "
 
     if labels is not None and labels_file is not None:
         raise ValueError("Give --labels or --labels-file, not both.")
+    if labels is None and labels_file is None and multi:
+        raise ValueError("With --multi, say which labels may hold: --labels or --labels-file.")
     if labels is None and labels_file is None:
         typer.echo(f"diptych: no labels given, so {len(DEFAULT_LABELS)} everyday ones are tried (--labels).", err=True)
         return DEFAULT_LABELS
     names = split_labels(labels) if labels is not None else read_labels(labels_file or Path())
-    if len(names) == 1 and not multi:
+    if len(list(names)) == 1 and not multi:
         raise ValueError("One label alone gets 100% whatever the photo shows: give at least two, or --multi.")
     return names
 

@@ -17,7 +17,8 @@ def read_labels(path: Path) -> ClassNames:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"The labels file {path} cannot be read: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"The labels file {path} cannot be read: {reason}.") from error
     if path.suffix.lower() != ".json":
         lines = [line.strip() for line in text.splitlines()]
         return _checked([line for line in lines if line and not line.startswith("#")], str(path))

@@ -129,9 +129,11 @@ def _read_torch(path: Path) -> Tensors:
             ) from error
         raise CheckpointError(f"{path} is damaged, or is no checkpoint of torch's: fetch or save it again.") from error
     except DAMAGE as error:
-        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0][:160]
+        # Of torch's text the first sentence is for users; what stands in brackets before it is not.
+        reason = re.sub(r"^\[.*?\]\W*", "", str(error)).split("\n")[0].split(". ")[0][:160]
+        what = f"{type(error).__name__}: {reason}".removesuffix(": ")
         raise CheckpointError(
-            f"{path} is not a whole checkpoint of torch's ({type(error).__name__}: {reason}): fetch or save it again."
+            f"{path} is not a whole checkpoint of torch's ({what}): fetch or save it again."
         ) from error
     return _state_dict(content, path)
 

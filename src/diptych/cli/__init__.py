@@ -34,7 +34,8 @@ def _run(arguments: list[str]) -> int:
         return _interrupted()
     except usage_error as error:
         command = error.ctx.command_path if error.ctx else "diptych"
-        return _report(f"{error.format_message().rstrip('.')}. See `{command} --help`.", status=2)
+        message = error.format_message()
+        return _report(f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`.", status=2)
     except DiptychError as error:
         return _report(error)
     except OSError as error:

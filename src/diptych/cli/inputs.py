@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def _expand(argument: str) -> Iterator[str]:
     if _is_address(argument):
         yield argument
         return
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", argument):
+        raise ValueError(f"Only http:// and https:// addresses are fetched, got {argument!r}: download the file first.")
     path = Path(os.path.expanduser(argument))  # noqa: PTH111 (the method raises where "~x" is a file and no user)
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and _is_shown(p, path))

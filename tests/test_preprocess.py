@@ -105,7 +105,7 @@ def test_fast_draws_what_exact_draws(transform: str, size: tuple[int, int]) -> N
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_gives_contiguous_float32_and_leaves_the_image_alone(method: str) -> None:
+def test_every_method_gives_contiguous_float32_and_leaves_the_image_alone(method: PreprocessKind) -> None:
     image = photo(90, 70)
     before = image.tobytes()
     pixels = METHODS[method](image, Preprocess(size=(32, 48)))

@@ -52,12 +52,18 @@ def test_similarity_is_the_cosine(encoder: DualEncoder, photos: list[Path]) -> N
     assert_allclose(cosines, encoder.encode_images(photos[:3]) @ encoder.encode_texts(["a dog", "a cat"]).T, atol=2e-6)
 
 
-def test_unreadable_images_are_told_and_left_out(encoder: DualEncoder, photos: list[Path]) -> None:
+def test_features_that_are_there_are_ranked_without_their_images(encoder: DualEncoder, photos: list[Path]) -> None:
     told: list[int] = []
     classifier = encoder.classifier(["dog", "cat"])
-    labels = classifier.predict([photos[0], b"", photos[1]], on_error=lambda index, *_: told.append(index))
+    sources: list[Path | bytes] = [photos[0], b"", photos[1]]
+    indices, features = encoder.encode_images(sources, on_error=lambda index, *_: told.append(index))
     assert told == [1]
-    assert len(labels) == 2
+    assert indices.tolist() == [0, 2]
+    assert [labels[0].name for labels in classifier.rank(features)] == [
+        labels[0].name for labels in classifier.predict(photos[:2])
+    ]
+    with pytest.raises(ValueError, match="top must be at least 1"):
+        classifier.rank(features, top=0)
 
 
 def test_several_descriptions_of_a_class_are_averaged(encoder: DualEncoder) -> None:
@@ -81,6 +87,35 @@ def test_extending_computes_the_new_classes_only(encoder: DualEncoder) -> None:
     assert_allclose(longer.class_features, encoder.classifier(["dog", "cat", "boat"]).class_features, atol=2e-6)
     with pytest.raises(ValueError, match="these classes already: cat"):
         first.extended(["cat"])
+
+
+def test_what_comes_later_is_put_into_the_same_templates(encoder: DualEncoder, tmp_path: Path) -> None:
+    first = encoder.classifier(["dog", "cat"], templates="imagenet-7")
+    first.save(tmp_path / "pets")
+    for classifier in (first, ZeroShotClassifier.load(tmp_path / "pets", encoder.encoder)):
+        assert len(classifier.extended(["boat"]).prompts[2][1]) == 7
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(
+    encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DIPTYCH_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.warns(UserWarning, match="Class vectors are not kept"):
+        classifier = encoder.classifier(["dog", "cat"], templates="imagenet")
+    assert len(classifier.class_features) == 2
+
+
+def test_a_generator_of_names_is_gone_through_once(encoder: DualEncoder) -> None:
+    names = ["dog", "cat", "bird"]
+    assert write_prompts(name for name in names) == write_prompts(names)
+    assert write_prompts(np.array(names)) == write_prompts(names)
+
+
+def test_a_file_does_not_stand_in_for_published_templates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "imagenet").write_text("{} of mine\n")
+    monkeypatch.chdir(tmp_path)
+    assert resolve_templates("imagenet") == TEMPLATES["imagenet"]
 
 
 def test_saved_and_loaded_it_predicts_the_same(encoder: DualEncoder, photos: list[Path], tmp_path: Path) -> None:
@@ -153,7 +188,7 @@ def test_published_names_that_repeat_are_allowed() -> None:
 
 
 def test_templates_by_name_string_list_and_file(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("# of birds\na {} in flight\n\n{}\n")
+    (tmp_path / "mine.txt").write_text("\ufeff# of birds\na {} in flight\n\n{}\n", encoding="utf-8")
     assert resolve_templates("imagenet") == TEMPLATES["imagenet"]
     assert resolve_templates("a {} indoors") == ("a {} indoors",)
     assert resolve_templates(["a {}", "the {}"]) == ("a {}", "the {}")

@@ -7,6 +7,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from diptych.api import DualEncoder, load
     from diptych.errors import CheckpointError, DiptychError, FetchError, ImageError, TextTooLongError
+    from diptych.images import open_image
+    from diptych.model.config import CLIPConfig, ResNetConfig, TextConfig, ViTConfig
     from diptych.zeroshot import Label, ZeroShotClassifier
 
 # Where each public name lives. They are imported on first use, so that `import diptych` costs nothing.
@@ -14,6 +16,11 @@ _PUBLIC = {
     "load": "diptych.api",
     "DualEncoder": "diptych.api",
     "ZeroShotClassifier": "diptych.zeroshot",
+    "CLIPConfig": "diptych.model.config",
+    "ViTConfig": "diptych.model.config",
+    "ResNetConfig": "diptych.model.config",
+    "TextConfig": "diptych.model.config",
+    "open_image": "diptych.images",
     "Label": "diptych.zeroshot",
     "DiptychError": "diptych.errors",
     "CheckpointError": "diptych.errors",
@@ -23,16 +30,21 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "CLIPConfig",
     "CheckpointError",
     "DiptychError",
     "DualEncoder",
     "FetchError",
     "ImageError",
     "Label",
+    "ResNetConfig",
+    "TextConfig",
     "TextTooLongError",
+    "ViTConfig",
     "ZeroShotClassifier",
     "__version__",
     "load",
+    "open_image",
 ]
 
 

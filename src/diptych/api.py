@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, overload
 
 from diptych.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from diptych.checkpoints.save import Format
-from diptych.encode.decoding import PreprocessKind
+from diptych.encode.devices import DType, resolve_device, resolve_dtype
 from diptych.encode.encoder import Array, Features, OnError, OnLong, Rows
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.errors import CheckpointError
 from diptych.images import ImageSource
+from diptych.preprocess import PreprocessKind
 from diptych.zeroshot import ClassNames, Templates, ZeroShotClassifier, build_classifier
 
 if TYPE_CHECKING:
-    from diptych.encode.devices import DType
     from diptych.model.clip import CLIP
     from diptych.model.config import Activation, CLIPConfig
     from diptych.preprocess import Preprocess
@@ -26,7 +26,7 @@ def load(
     *,
     revision: str | None = None,
     device: str = "auto",
-    dtype: "DType" = "auto",
+    dtype: DType = "auto",
     image_size: int | tuple[int, int] | None = None,
     preset: "str | CLIPConfig | None" = None,
     activation: "Activation | None" = None,
@@ -49,6 +49,7 @@ def load(
             "This version has no model of its own yet: give load() a path, one of OpenAI's names ('ViT-B/32'), "
             "OpenCLIP's 'preset:tag' or a hub id 'org/repo'."
         )
+    resolve_dtype(dtype, resolve_device(device))  # what cannot be computed is said before anything is fetched
     checkpoint = load_checkpoint(name, revision=revision, preset=preset, activation=activation, image_size=image_size)
     return DualEncoder(TorchEncoder(checkpoint, device=device, dtype=dtype, preprocess=preprocess))
 

@@ -23,7 +23,3 @@ class TextTooLongError(DiptychError, ValueError):
 
 class FetchError(DiptychError):
     """A download that failed, was refused, or did not match its checksum."""
-
-
-class MissingExtraError(DiptychError, ImportError):
-    """An optional dependency that is not installed; the text names the install command."""

@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, TypeAlias
@@ -45,6 +46,7 @@ _BROKEN_METADATA: Final = (
     Warning,  # Pillow warns of broken EXIF, and a caller may have made warnings errors
     struct.error,
 )
+_reading = threading.Lock()
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,7 +84,9 @@ def open_image(source: ImageSource, *, max_pixels: int = 200_000_000, shortest_s
             return _upright_rgb(Image.fromarray(_to_uint8(source)), max_pixels)
         if isinstance(source, Image.Image):
             _check_size(source.size, max_pixels)
-            return _upright_rgb(source.copy(), max_pixels)
+            with _reading:  # a picture opened lazily reads its file now, and several threads may have been given it
+                copied = source.copy()
+            return _upright_rgb(copied, max_pixels)
         with _open_stream(source) as stream:
             return _decode(_identify(stream), max_pixels, shortest_side)
     except Exception as error:  # hostile bytes make Pillow's plugins raise anything, from struct.error to MemoryError

@@ -4,8 +4,9 @@ What is promised: `available_models`, `load`, `tokenize`, and of the model `enco
 `model(image, text)`, `logit_scale`, `visual.input_resolution` and `dtype`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +15,12 @@ from torch import Tensor, nn
 
 from diptych.checkpoints import load_checkpoint
 from diptych.checkpoints.hub import OPENAI_FILES, openai_file
+from diptych.checkpoints.openai import from_openai, to_openai
 from diptych.encode.devices import resolve_device
 from diptych.encode.torch_encoder import build_model
 from diptych.model.clip import CLIP
+from diptych.model.resnet import ModifiedResNet
+from diptych.model.vision import VisionTransformer
 from diptych.preprocess import Preprocess, exact
 from diptych.tokenizer import clip_tokenizer, cut, pad
 
@@ -41,7 +45,7 @@ def load(
         name = str(openai_file(name, folder=Path(download_root)))
     checkpoint = load_checkpoint(name)
     model = build_model(checkpoint, place, torch.float32 if place.type == "cpu" else torch.float16)
-    return OpenAIModel(model), _Transform(checkpoint.preprocess)
+    return OpenAIModel(model).eval(), _Transform(checkpoint.preprocess)
 
 
 def tokenize(texts: str | list[str], context_length: int = 77, truncate: bool = False) -> Tensor:
@@ -61,17 +65,34 @@ def tokenize(texts: str | list[str], context_length: int = 77, truncate: bool = 
 
 
 class OpenAIModel(nn.Module):
-    """A CLIP that answers as OpenAI's class does: features not normalised, logits for each image and for each text."""
+    """A CLIP that answers as OpenAI's class does: features not normalised, logits for each image and for each text.
+
+    Its state dict has OpenAI's names, so that weights saved from OpenAI's class load into it, and the other way round.
+    """
 
     def __init__(self, clip: CLIP) -> None:
         super().__init__()
         self.clip = clip
-        self.visual = _Visual(clip)
+
+    @property
+    def visual(self) -> VisionTransformer | ModifiedResNet:
+        """The image tower, with `input_resolution`."""
+        return self.clip.visual
 
     @property
     def logit_scale(self) -> Tensor:
         """The logarithm of the scale, as in OpenAI's class."""
         return self.clip.logit_scale
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a text may have."""
+        return self.clip.config.text.context_length
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens that there are."""
+        return self.clip.config.text.vocab_size
 
     @property
     def dtype(self) -> torch.dtype:
@@ -93,17 +114,13 @@ class OpenAIModel(nn.Module):
         logits_per_image = self.logit_scale.exp() * image_features @ text_features.T
         return logits_per_image, logits_per_image.T
 
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: ANN401
+        """The tensors by OpenAI's names."""
+        return to_openai(self.clip.state_dict(*args, **kwargs))
 
-class _Visual(nn.Module):
-    """The image tower under OpenAI's attribute."""
-
-    def __init__(self, clip: CLIP) -> None:
-        super().__init__()
-        self.tower = clip.visual
-        self.input_resolution = clip.config.vision.image_size[0]
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.tower(image)
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401
+        """Take tensors by OpenAI's names."""
+        return self.clip.load_state_dict(from_openai(dict(state_dict), "The state dict"), strict, assign)
 
 
 class _Transform:

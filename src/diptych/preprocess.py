@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 Pixels: TypeAlias = npt.NDArray[np.float32]
+PreprocessKind: TypeAlias = Literal["exact", "fast"]
 ResizeMode: TypeAlias = Literal["shortest", "squash", "longest"]
 Interpolation: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 _Size: TypeAlias = tuple[int, int]
@@ -84,7 +85,7 @@ def fast(image: Image.Image, config: Preprocess) -> Pixels:
     return _normalise(_crop_or_pad(crop, config), config)
 
 
-METHODS: Final[Mapping[str, Callable[[Image.Image, Preprocess], Pixels]]] = MappingProxyType(
+METHODS: Final[Mapping[PreprocessKind, Callable[[Image.Image, Preprocess], Pixels]]] = MappingProxyType(
     {"exact": exact, "fast": fast}
 )
 

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from diptych.encode.encoder import Array, Encoder, Features, OnError
+from diptych.encode.encoder import Array, Encoder, Features
 from diptych.errors import DiptychError
 from diptych.files import atomic_write, cache_dir
 from diptych.images import ImageSource
@@ -17,10 +19,12 @@ from diptych.prompts import DEFAULT_LABELS, TEMPLATES
 DEFAULT_TEMPLATE = "a photo of a {}."
 # A label is held against what this share of a background set reaches on the same picture.
 BACKGROUND_QUANTILE = 0.95
+# Counted up when the same prompts come to other vectors, or a file's layout changes.
+_CACHE_VERSION = 1
 # Fewer prompts than this are computed sooner than looked up.
 _WORTH_CACHING = 64
 
-ClassNames = Sequence[str] | Mapping[str, str | Sequence[str]]
+ClassNames = Iterable[str] | Mapping[str, str | Sequence[str]]
 Prompts = tuple[tuple[str, tuple[str, ...]], ...]
 Templates = str | Path | Sequence[str] | None
 
@@ -42,12 +46,17 @@ class Label:
 class ZeroShotClassifier:
     """Class names turned into unit vectors once, and pictures compared with them.
 
-    `class_features` is (K, E) float32, unit rows; `prompts` are the K names, each with its sentences.
+    `class_features` is (K, E) float32, unit rows; `prompts` are the K names, each with its sentences. What comes
+    later, more classes or a background, is put into the same `templates`.
     """
 
-    def __init__(self, encoder: Encoder, prompts: Prompts, class_features: Features) -> None:
+    def __init__(
+        self, encoder: Encoder, prompts: Prompts, class_features: Features, *, templates: Templates, cache: bool
+    ) -> None:
         self.encoder = encoder
         self.prompts = prompts
+        self.templates = templates
+        self.cache = cache
         self.class_names = tuple(name for name, _ in prompts)
         self.class_features = class_features
         self._background: tuple[tuple[str, ...], Features] | None = None  # of the last call, for the next
@@ -56,17 +65,18 @@ class ZeroShotClassifier:
         names = ", ".join(self.class_names[:3]) + (", ..." if len(self.class_names) > 3 else "")
         return f"ZeroShotClassifier({len(self.class_names)} classes: {names})"
 
-    def predict(
-        self, images: Iterable[ImageSource], *, top: int | None = None, on_error: OnError | None = None
-    ) -> list[list[Label]]:
+    def predict(self, images: Iterable[ImageSource], *, top: int | None = None) -> list[list[Label]]:
         """Per image, the labels from the most to the least probable: exactly one of them is taken to be right.
 
-        With `on_error` (see `encode_images`), unreadable images are told to it and left out.
+        An unreadable image raises ImageError. To go on without it: `indices, features = encode_images(images,
+        on_error=...)`, then `rank(features)`.
         """
-        return self.rank(_features(self.encoder, images, on_error), top=top)
+        return self.rank(self.encoder.encode_images(images), top=top)
 
     def rank(self, image_features: Features, *, top: int | None = None) -> list[list[Label]]:
         """`predict` for images that are features already, (N, E) unit rows."""
+        if top is not None and top < 1:
+            raise ValueError(f"top must be at least 1, got {top}.")
         cosines = image_features @ self.class_features.T
         return self._ranked(cosines, softmax(self.encoder.logit_scale * cosines), top)
 
@@ -76,15 +86,13 @@ class ZeroShotClassifier:
         *,
         threshold: float | Mapping[str, float] = 0.5,
         background: Sequence[str] = DEFAULT_LABELS,
-        on_error: OnError | None = None,
     ) -> list[list[Label]]:
         """Per image, those labels that hold by themselves, any number of them, most probable first.
 
         Each is compared with what the `background` texts reach on the same picture: its probability is the sigmoid
         of the scaled distance to their 95th percentile, and it is kept from `threshold` on (one for all, or by name).
         """
-        image_features = _features(self.encoder, images, on_error)
-        return self.rank_each(image_features, threshold=threshold, background=background)
+        return self.rank_each(self.encoder.encode_images(images), threshold=threshold, background=background)
 
     def rank_each(
         self,
@@ -106,12 +114,14 @@ class ZeroShotClassifier:
         return [[label for label in labels if label.probability >= thresholds[label.name]] for labels in ranked]
 
     def extended(self, class_names: ClassNames, templates: Templates = None) -> "ZeroShotClassifier":
-        """A classifier with more classes after these; what is there already is not computed again."""
-        more = build_classifier(self.encoder, class_names, templates)
+        """A classifier with more classes after these, by default in its templates; none is computed again."""
+        templates = self.templates if templates is None else templates
+        more = build_classifier(self.encoder, class_names, templates, cache=self.cache)
         if twice := [name for name in more.class_names if name in self.class_names]:
             raise ValueError(f"The classifier has these classes already: {', '.join(twice)}.")
         features = np.concatenate([self.class_features, more.class_features])
-        return ZeroShotClassifier(self.encoder, self.prompts + more.prompts, features)
+        prompts = self.prompts + more.prompts
+        return ZeroShotClassifier(self.encoder, prompts, features, templates=self.templates, cache=self.cache)
 
     def save(self, path: str | Path) -> None:
         """Write class names, prompts and features to a safetensors file, with the fingerprint of their model."""
@@ -124,7 +134,8 @@ class ZeroShotClassifier:
 
     def _background_features(self, texts: tuple[str, ...]) -> Features:
         if self._background is None or self._background[0] != texts:
-            self._background = (texts, build_classifier(self.encoder, texts).class_features)
+            made = build_classifier(self.encoder, texts, self.templates, cache=self.cache)
+            self._background = (texts, made.class_features)
         return self._background[1]
 
     def _ranked(self, cosines: Array, probabilities: Array, top: int | None) -> list[list[Label]]:
@@ -160,16 +171,26 @@ def build_classifier(
     folder by content, unless `cache` is False.
     """
     prompts = write_prompts(class_names, templates)
+
+    def compute() -> ZeroShotClassifier:
+        features = _class_features(encoder, prompts, progress)
+        return ZeroShotClassifier(encoder, prompts, features, templates=templates, cache=cache)
+
     if not cache or sum(len(sentences) for _, sentences in prompts) < _WORTH_CACHING:
-        return ZeroShotClassifier(encoder, prompts, _class_features(encoder, prompts, progress))
-    path = cache_dir("classifiers") / f"{_cache_key(encoder, prompts)}.safetensors"
-    if path.exists():
-        try:
-            return _read(path, encoder)
-        except DiptychError:
-            path.unlink(missing_ok=True)  # damaged, by a full disk say: make it again
-    classifier = ZeroShotClassifier(encoder, prompts, _class_features(encoder, prompts, progress))
-    _write(path, classifier)
+        return compute()
+    try:
+        path = cache_dir("classifiers") / f"{_cache_key(encoder, prompts)}.safetensors"
+        if path.exists():
+            with suppress(DiptychError):  # damaged, by a full disk say: make it again
+                return _read(path, encoder)
+    except (DiptychError, OSError) as error:
+        warnings.warn(f"Class vectors are not kept: {error}", stacklevel=3)
+        return compute()
+    classifier = compute()
+    try:
+        _write(path, classifier)
+    except (DiptychError, OSError) as error:
+        warnings.warn(f"Class vectors are not kept: {path} cannot be written ({error}).", stacklevel=3)
     return classifier
 
 
@@ -177,13 +198,13 @@ def write_prompts(class_names: ClassNames, templates: Templates = None) -> Promp
     """Each class name with its sentences. Published names repeat (ImageNet has two missiles), so these may too."""
     if isinstance(class_names, str):
         raise ValueError(f"class_names must be several names, got one string: write [{class_names!r}].")
-    if not class_names:
+    if isinstance(class_names, Mapping):
+        described, forms = list(class_names.items()), resolve_templates("{}" if templates is None else templates)
+    else:
+        described = [(name, name) for name in class_names]
+        forms = resolve_templates(DEFAULT_TEMPLATE if templates is None else templates)
+    if not described:
         raise ValueError("class_names must hold at least one name, got none.")
-    is_described = isinstance(class_names, Mapping)
-    if templates is None:
-        templates = "{}" if is_described else DEFAULT_TEMPLATE
-    forms = resolve_templates(templates)
-    described = class_names.items() if isinstance(class_names, Mapping) else zip(class_names, class_names, strict=True)
     prompts = []
     for name, given in described:
         phrases = tuple(given) if isinstance(given, list | tuple) else (given,)
@@ -210,13 +231,14 @@ def resolve_templates(templates: str | Path | Sequence[str]) -> tuple[str, ...]:
 def _named_or_read(templates: str | Path) -> tuple[str, ...]:
     if isinstance(templates, str) and "{" in templates:
         return (templates,)
-    if isinstance(templates, str) and not Path(templates).is_file():
+    if isinstance(templates, str):
         try:
-            return TEMPLATES[templates]
+            return TEMPLATES[templates]  # before any file: what lies in the working folder changes no published name
         except KeyError as error:
-            raise ValueError(f"{error}; a template of one's own has {{}} where the class name goes.") from None
+            if not Path(templates).is_file():
+                raise ValueError(f"{error}; a template of one's own has {{}} where the class name goes.") from None
     try:
-        lines = Path(templates).read_text(encoding="utf-8").splitlines()
+        lines = Path(templates).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"The templates file {templates} cannot be read: {error}.") from error
     return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
@@ -226,12 +248,6 @@ def softmax(logits: Array) -> Array:
     """Rows of positive numbers that sum to 1, from (N, K) logits, in float64."""
     e = np.exp((logits - logits.max(axis=-1, keepdims=True)).astype(np.float64))
     return e / e.sum(axis=-1, keepdims=True)
-
-
-def _features(encoder: Encoder, images: Iterable[ImageSource], on_error: OnError | None) -> Features:
-    if on_error is None:
-        return encoder.encode_images(images)
-    return encoder.encode_images(images, on_error=on_error).features
 
 
 def _class_features(encoder: Encoder, prompts: Prompts, progress: bool) -> Features:
@@ -252,7 +268,7 @@ def _thresholds(threshold: float | Mapping[str, float], class_names: Sequence[st
 
 
 def _cache_key(encoder: Encoder, prompts: Prompts) -> str:
-    content = json.dumps([encoder.fingerprint, encoder.dtype, prompts])
+    content = json.dumps([_CACHE_VERSION, encoder.fingerprint, encoder.dtype, prompts])
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
@@ -260,7 +276,13 @@ def _write(path: Path, classifier: ZeroShotClassifier) -> None:
     from safetensors.numpy import save
 
     encoder = classifier.encoder
-    described = {"fingerprint": encoder.fingerprint, "dtype": encoder.dtype, "prompts": json.dumps(classifier.prompts)}
+    templates = None if classifier.templates is None else resolve_templates(classifier.templates)
+    described = {
+        "fingerprint": encoder.fingerprint,
+        "dtype": encoder.dtype,
+        "prompts": json.dumps(classifier.prompts),
+        "templates": json.dumps(templates),
+    }
     with atomic_write(path) as temporary:
         temporary.write_bytes(save({"class_features": classifier.class_features}, metadata=described))
 
@@ -272,7 +294,7 @@ def _read(path: Path, encoder: Encoder) -> ZeroShotClassifier:
         with safe_open(path, framework="numpy") as file:
             features, described = file.get_tensor("class_features"), file.metadata()
         prompts = tuple((name, tuple(sentences)) for name, sentences in json.loads(described["prompts"]))
-        made_with = (described["fingerprint"], described["dtype"])
+        made_with, templates = (described["fingerprint"], described["dtype"]), json.loads(described["templates"])
         if features.dtype != np.float32 or features.shape != (len(prompts), encoder.embed_dim):
             raise ValueError(f"class_features is {features.dtype} of shape {features.shape}")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
@@ -282,4 +304,4 @@ def _read(path: Path, encoder: Encoder) -> ZeroShotClassifier:
             f"{path} was made with model {made_with[0]} in {made_with[1]}, and this is {encoder.fingerprint} in "
             f"{encoder.dtype}: load that model, or build the classifier again."
         )
-    return ZeroShotClassifier(encoder, prompts, features)
+    return ZeroShotClassifier(encoder, prompts, features, templates=templates, cache=True)

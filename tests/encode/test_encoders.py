@@ -94,8 +94,9 @@ def test_an_error_raised_by_on_error_ends_the_work(encoder: DualEncoder, photos:
 
 
 def test_one_string_is_not_taken_for_many(encoder: DualEncoder) -> None:
-    with pytest.raises(TypeError, match=r"write \[image\]"):
-        encoder.encode_images("photo.jpg")
+    for one in ("photo.jpg", Path("photo.jpg"), b"GIF", io.BytesIO(), Image.new("RGB", (9, 9)), np.zeros((9, 9, 3))):
+        with pytest.raises(TypeError, match=r"write \[image\]"):
+            encoder.encode_images(one)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"write \['a dog'\]"):
         encoder.encode_texts("a dog")
 

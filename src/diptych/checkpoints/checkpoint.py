@@ -107,12 +107,14 @@ def resized(checkpoint: Checkpoint, image_size: tuple[int, int]) -> Checkpoint:
     """The same model for images of another (height, width): position embeddings interpolated."""
     if image_size == checkpoint.config.vision.image_size:
         return checkpoint
-    from diptych.model.vision import resize_positions  # torch: only where weights are changed
+    import torch  # only where weights are changed
+
+    from diptych.model.vision import resize_positions
 
     vision = replace(checkpoint.config.vision, image_size=image_size)
     tensors = dict(checkpoint.tensors)
     key = next(name for name in tensors if name.startswith("visual.") and name.endswith("positional_embedding"))
-    tensors[key] = resize_positions(tensors[key], checkpoint.config.vision.grid, vision.grid)
+    tensors[key] = resize_positions(torch.as_tensor(tensors[key]), checkpoint.config.vision.grid, vision.grid)
     return replace(
         checkpoint,
         config=replace(checkpoint.config, vision=vision),

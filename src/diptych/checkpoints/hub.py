@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ def hub_files(repo: str, *, revision: str | None = None) -> Path:
     if not is_offline():
         return _download(repo, revision)
     if snapshot is not None and snapshot.is_usable():
+        if snapshot.has("preprocessor_config.json") is None and not snapshot.has("open_clip_config.json"):
+            warnings.warn(
+                f"{repo} is cached without its preprocessor_config.json, so OpenAI's mean, std and resizing are taken: "
+                "load it once with network.",
+                stacklevel=5,
+            )
         return snapshot.folder
     raise CheckpointError(_unavailable(repo, revision, "the network is switched off (DIPTYCH_OFFLINE, HF_HUB_OFFLINE)"))
 

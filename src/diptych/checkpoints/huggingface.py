@@ -199,11 +199,16 @@ def _read_preprocess(folder: Path, image_size: tuple[int, int]) -> Preprocess:
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if not content.get(step, True):
             raise CheckpointError(f"{path}: {step} is false, and Diptych cannot leave that out for CLIP's images.")
+    if abs(content.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-6:
+        raise CheckpointError(
+            f"{path}: rescale_factor is {content['rescale_factor']}, and Diptych's pixels are x / 255."
+        )
     resize = content.get("size", image_size[0])
+    crop = content.get("crop_size", resize) if content.get("do_center_crop", True) else resize
     is_squashed = isinstance(resize, dict) and "shortest_edge" not in resize
     resample = content.get("resample", 3)
     settings = {
-        "size": _sides(content.get("crop_size", resize)),
+        "size": _sides(crop),
         "resize_mode": "squash" if is_squashed else "shortest",
         "interpolation": _RESAMPLE.get(resample, resample) if isinstance(resample, int) else resample,
         **{ours: content[theirs] for ours, theirs in _COLOURS.items() if theirs in content},
@@ -215,8 +220,7 @@ def _read_preprocess(folder: Path, image_size: tuple[int, int]) -> Preprocess:
     resized = tuple(_sides(resize))
     if resized != preprocess.size if is_squashed else resized[0] != min(preprocess.size):
         raise CheckpointError(
-            f"{path}: images are resized to {resize} and cropped to {content.get('crop_size', resize)}; "
-            "Diptych crops what it resized to."
+            f"{path}: images are resized to {resize} and cropped to {crop}; Diptych crops what it resized to."
         )
     return preprocess
 

@@ -87,7 +87,10 @@ def _preset_config(preset: str | CLIPConfig | None, activation: Activation | Non
 def _find(
     name: str, revision: str | None, config: CLIPConfig | None, activation: Activation | None, framework: Framework
 ) -> Checkpoint:
+    name = name.removeprefix("hf-hub:")  # OpenCLIP's spelling
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (the method raises where "~x" is a file and no user)
+    if revision is not None and (_exists(path) or name in OPENAI_PRESETS or _split_tag(name)):
+        raise ValueError(f"revision goes with a hub id; {name} has none.")
     if _exists(path):
         if path.is_file() and hub.is_altered_openai_file(path):
             raise CheckpointError(
@@ -165,10 +168,9 @@ def load_path(
     """A file or a folder on disk; `config` and `activation` matter for bare state dicts only."""
     if path.is_dir():
         return _load_folder(path, framework)
-    if config is None:  # the file of a folder that says what it holds
-        for config_name, weights_name in _WEIGHTS_BESIDE.items():
-            if (path.parent / config_name).is_file() and find_weights(path.parent, weights_name) == path:
-                return _load_described(path.parent, config_name, framework)
+    for config_name, weights_name in _WEIGHTS_BESIDE.items():  # the file of a folder that says what it holds
+        if (path.parent / config_name).is_file() and find_weights(path.parent, weights_name) == path:
+            return _load_described(path.parent, config_name, framework)
     return _load_file(path, config, activation, framework)
 
 

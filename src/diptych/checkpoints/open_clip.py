@@ -18,6 +18,7 @@ WEIGHTS_NAME = "open_clip_model.safetensors"
 _VISION_KEYS = {"image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size", "patch_dropout"}
 _TEXT_SIZES = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
 _TEXT_KEYS = {*_TEXT_SIZES, "hf_tokenizer_name"}
+_POOLING = {"vision_cfg": "tok", "text_cfg": "argmax"}
 _HARMLESS: dict[str, tuple[Any, ...]] = {
     "ls_init_value": (None,),
     "attentional_pool": (False,),
@@ -25,7 +26,6 @@ _HARMLESS: dict[str, tuple[Any, ...]] = {
     "final_ln_after_pool": (False,),
     "output_tokens": (False,),
     "pos_embed_type": ("learnable",),
-    "pool_type": ("tok", "argmax"),
     "proj_bias": (False,),
     "proj_type": ("linear",),
     "embed_cls": (False,),
@@ -74,6 +74,8 @@ def _read_config(model: Any, source: str) -> CLIPConfig:  # noqa: ANN401 (whatev
 
 def _refuse_unknown(part: dict[str, Any], known: set[str], where: str, source: str) -> None:
     for key, value in part.items():
+        if key == "pool_type" and value == _POOLING.get(where):
+            continue
         if key not in known and value not in _HARMLESS.get(key, ()):
             raise CheckpointError(
                 f"{source} is not a plain CLIP: {where}.{key} is {value!r}, which is outside the family that Diptych "

@@ -30,11 +30,6 @@ _PACKED = re.compile(r"(.*\.attn\.)in_proj_(weight|bias)")
 _UNPACKED = re.compile(r"(.*\.attn\.)q_proj\.(weight|bias)")
 
 
-def is_openai(tensors: Tensors) -> bool:
-    """Whether the names are OpenAI's."""
-    return any(name.removeprefix("module.").startswith("visual.") for name in tensors)
-
-
 def from_openai(tensors: Tensors, source: str) -> Tensors:
     """Our names and packing from OpenAI's; prefixes that training adds are dropped, other families refused."""
     tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}

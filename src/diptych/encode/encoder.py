@@ -52,7 +52,11 @@ class Encoder(Protocol):
         self, images: Iterable[ImageSource], *, on_error: None = None, progress: bool = False
     ) -> Features: ...
     @overload
-    def encode_images(self, images: Iterable[ImageSource], *, on_error: OnError, progress: bool = False) -> Rows: ...
+    def encode_images(self, images: Iterable[ImageSource], *, on_error: OnError, progress: bool = False) -> Rows:
+        """(N, E) unit rows in the order of `images`; an unreadable one raises ImageError.
+
+        With `on_error`, it is told of each (index, image, error), and the other rows come with their indices.
+        """
 
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
         """(N, E) unit rows in the order of `texts`."""
@@ -69,6 +73,13 @@ def tokenizer_of(checkpoint: Checkpoint) -> Tokenizer:
         raise CheckpointError(
             f"{checkpoint.source} has {size} token embeddings and its tokenizer {tokenizer.vocab_size} tokens: "
             "the tokenizer.json of these weights must lie beside them."
+        )
+    end_token = checkpoint.config.text.end_token
+    pooled = tokenizer.vocab_size - 1 if end_token is None else end_token
+    if tokenizer.end_token != pooled:
+        raise CheckpointError(
+            f"{checkpoint.source} pools its texts at token {pooled}, and its tokenizer ends them with "
+            f"{tokenizer.end_token}: they do not belong together."
         )
     return tokenizer
 

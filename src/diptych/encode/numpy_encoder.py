@@ -12,7 +12,7 @@ import numpy as np
 
 from diptych.checkpoints import Checkpoint
 from diptych.checkpoints.fingerprint import fingerprint
-from diptych.encode.decoding import decode
+from diptych.encode.decoding import check_are_images, decode
 from diptych.encode.encoder import Array, Features, OnError, OnLong, Rows, gather, text_batches, token_ids, tokenizer_of
 from diptych.errors import TorchNeededError
 from diptych.images import ImageSource
@@ -143,6 +143,7 @@ class NumpyEncoder:
         """One image at a time."""
         config = self.checkpoint.config
         assert isinstance(config.vision, ViTConfig)
+        check_are_images(images)
         for index, source in enumerate(images):
             decoded = decode([(index, source)], self.checkpoint.preprocess, "exact")
             for failure in decoded.failures:

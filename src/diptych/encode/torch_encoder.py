@@ -12,13 +12,14 @@ from torch import Tensor
 
 from diptych.checkpoints import Checkpoint
 from diptych.checkpoints.fingerprint import fingerprint
-from diptych.encode.decoding import Decoded, Numbered, PreprocessKind, decode, numbered_batches
+from diptych.encode.decoding import Decoded, Numbered, check_are_images, decode, numbered_batches
 from diptych.encode.devices import DType, resolve_device, resolve_dtype
 from diptych.encode.encoder import Array, Features, OnError, OnLong, Rows, gather, text_batches, token_ids, tokenizer_of
 from diptych.encode.prefix_tree import pooled_prompts
 from diptych.encode.workers import core_count, core_pool, decode_pool, map_ahead
 from diptych.images import ImageSource
 from diptych.model.clip import CLIP, compute_in
+from diptych.preprocess import METHODS, PreprocessKind
 from diptych.progress import Progress
 
 Compute = Callable[[Tensor], Tensor]
@@ -39,10 +40,10 @@ class TorchEncoder:
         dtype: DType = "auto",
         preprocess: PreprocessKind = "exact",
     ) -> None:
-        if preprocess not in ("exact", "fast"):
-            raise ValueError(f"preprocess must be 'exact' or 'fast', got {preprocess!r}.")
+        if preprocess not in METHODS:
+            raise ValueError(f"preprocess must be {' or '.join(METHODS)}, got {preprocess!r}.")
         self.checkpoint = checkpoint
-        self.preprocess: PreprocessKind = preprocess
+        self.preprocess_kind: PreprocessKind = preprocess
         self.device = resolve_device(device)
         self.torch_dtype = resolve_dtype(dtype, self.device)
         self.dtype = str(self.torch_dtype).removeprefix("torch.")
@@ -94,7 +95,7 @@ class TorchEncoder:
             for rows in self.iter_images(images, on_error=on_error):
                 batches.append(rows)
                 if progress:
-                    shown.update(int(rows.indices[-1]) + 1)
+                    shown.advance(len(rows.indices))
         rows = gather(batches, (self.embed_dim,))
         return rows.features if on_error is None else rows
 
@@ -104,11 +105,14 @@ class TorchEncoder:
 
     def pooled_images(self, images: Iterable[ImageSource]) -> Array:
         """(N, D) float32 image features before the projection, not normalised: what linear probes are fitted on."""
-        return gather(self._iter(images, self.model.visual.pooled), (0,)).features
+        width = self.checkpoint.config.vision.output_width
+        return gather(self._iter(images, self.model.visual.pooled), (width,)).features
 
     def patch_tokens(self, images: Iterable[ImageSource]) -> Array:
         """(N, rows * columns, D) float32 tokens of the image's patches, row by row, before the projection."""
-        return gather(self._iter(images, self.model.visual.patch_tokens), (0, 0)).features
+        vision = self.checkpoint.config.vision
+        shape = (vision.grid[0] * vision.grid[1], vision.output_width)
+        return gather(self._iter(images, self.model.visual.patch_tokens), shape).features
 
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
         """(N, E) float32 unit rows in the order of `texts`.
@@ -126,8 +130,7 @@ class TorchEncoder:
         return self._texts(texts, lambda pooled: pooled, self.checkpoint.config.text.width, on_long=on_long)
 
     def _iter(self, images: Iterable[ImageSource], compute: Compute, on_error: OnError | None = None) -> Iterator[Rows]:
-        if isinstance(images, str | bytes):
-            raise TypeError(f"images must be an iterable of images, got one {type(images).__name__}: write [image].")
+        check_are_images(images)
         for decoded, features in self._computed(images, compute):
             for index, source, error in decoded.failures:
                 if on_error is None:
@@ -140,7 +143,7 @@ class TorchEncoder:
         """On a CPU each core decodes and computes its own batches; for a GPU, threads decode ahead of it."""
 
         def decoded(batch: Numbered) -> Decoded:
-            return decode(batch, self.checkpoint.preprocess, self.preprocess)
+            return decode(batch, self.checkpoint.preprocess, self.preprocess_kind)
 
         def decoded_and_computed(batch: Numbered) -> tuple[Decoded, Array]:
             pixels = decoded(batch)

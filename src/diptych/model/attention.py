@@ -1,5 +1,9 @@
 """The transformer that both towers share: pre-norm blocks of attention and an MLP (Vaswani et al. 2017)."""
 
+import functools
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,12 +24,12 @@ class Linear(nn.Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b: (..., in_features) to (..., out_features)."""
-    return _onednn_linear(x, weight, bias) if _onednn_applies(x) else F.linear(x, weight, bias)
+    return _onednn_linear(x, weight, bias) if _onednn_applies(x, weight) else F.linear(x, weight, bias)
 
 
 def activated_linear(layer: nn.Module, x: Tensor, activation: Activation) -> Tensor:
-    """`activate(layer(x))`, in one pass where it can be: for a `Linear` itself, not for an adapter put in its place."""
-    if type(layer) is not Linear or not _onednn_applies(x):
+    """`activate(layer(x))`, in one pass where it can be: for a `Linear` itself, not for what was put in its place."""
+    if type(layer) is not Linear or layer._forward_hooks or not _onednn_applies(x, layer.weight):
         return activate(layer(x), activation)
     if activation == "gelu":
         return _onednn_linear(x, layer.weight, layer.bias, "gelu")
@@ -37,17 +41,26 @@ def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: s
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "none" if activation == "gelu" else "")
 
 
-def _onednn_applies(x: Tensor) -> bool:
-    """The operator has no backward pass, and a compiler that traces the model makes this choice itself."""
+def _onednn_applies(x: Tensor, weight: Tensor) -> bool:
+    """The operator has no backward pass and knows no autocast; a compiler that traces the model chooses by itself."""
     return (
         x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.bfloat16)
+        and x.dtype == weight.dtype
+        and _onednn_computes(x.dtype)
         and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and not torch.is_autocast_enabled("cpu")
+        and bool(torch.backends.mkldnn.enabled)
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
+
+
+@functools.cache
+def _onednn_computes(dtype: torch.dtype) -> bool:
+    """Whether this torch has the operator, on this processor, for this dtype."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # type: ignore[no-untyped-call]
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class LayerNorm(nn.LayerNorm):
@@ -159,4 +172,4 @@ class Transformer(nn.Module):
     @property
     def blocks(self) -> list[Block]:
         """The layers in order."""
-        return [block for block in self.resblocks if isinstance(block, Block)]
+        return list(cast("Iterable[Block]", self.resblocks))

@@ -50,7 +50,7 @@ class CLIP(nn.Module):
 
 @torch.no_grad()
 def compute_in(model: CLIP, dtype: torch.dtype) -> CLIP:
-    """Put the weights of all matrix products in `dtype`, and what is added or normalised with in float32.
+    """Put the weights of all matrix products in `dtype`, and what is added or normalised with in float32, in place.
 
     The same division that OpenAI's half-precision files have.
     """

@@ -40,6 +40,11 @@ class ViTConfig:
         )
 
     @property
+    def output_width(self) -> int:
+        """D of the features before the projection."""
+        return self.width
+
+    @property
     def grid(self) -> tuple[int, int]:
         """Patches per column and row; what does not fill a patch is not seen, as in the reference."""
         return self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size
@@ -65,13 +70,13 @@ class ResNetConfig:
 
     @property
     def output_width(self) -> int:
-        """Channels of the last stage, which attention pooling works in."""
+        """D of the features before the projection: channels of the last stage, which attention pooling works in."""
         return self.width * 32
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Positions per column and row in the last stage: the image is halved five times."""
-        return self.image_size[0] // 32, self.image_size[1] // 32
+        """Positions per column and row in the last stage: halved five times, the first rounding up."""
+        return (self.image_size[0] + 1) // 2 // 16, (self.image_size[1] + 1) // 2 // 16
 
 
 @dataclass(frozen=True, kw_only=True)

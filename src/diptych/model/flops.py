@@ -31,17 +31,20 @@ def _transformer(config: ViTConfig | TextConfig, tokens: int) -> int:
 
 def _resnet(config: ResNetConfig, embed_dim: int) -> int:
     width, out = config.width, config.output_width
-    positions = (config.image_size[0] // 2) * (config.image_size[1] // 2)
-    total = positions * 9 * (3 * width // 2 + (width // 2) ** 2 + width * width // 2)  # the stem
-    positions //= 4
+    height, breadth = ((side + 1) // 2 for side in config.image_size)
+    total = height * breadth * 9 * (3 * width // 2 + (width // 2) ** 2 + width * width // 2)  # the stem
+    height, breadth = height // 2, breadth // 2
     in_channels = width
     for stage, blocks in enumerate(config.layers):
         channels = width * 2**stage
         for block in range(blocks):
-            after = positions // 4 if stage > 0 and block == 0 else positions
-            total += positions * (in_channels * channels + 9 * channels**2) + after * channels * channels * 4
+            before = height * breadth
+            if stage > 0 and block == 0:
+                height, breadth = height // 2, breadth // 2
+            after = height * breadth
+            total += before * (in_channels * channels + 9 * channels**2) + after * channels * channels * 4
             if block == 0:
                 total += after * in_channels * channels * 4
-            positions, in_channels = after, channels * 4
-    tokens = positions + 1
+            in_channels = channels * 4
+    tokens = height * breadth + 1
     return total + out * out * (2 * tokens + 1) + 2 * tokens * out + out * embed_dim

@@ -97,6 +97,11 @@ class ModifiedResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.attnpool = AttentionPool(config.grid, config.output_width, config.heads, embed_dim)
 
+    @property
+    def input_resolution(self) -> int:
+        """Height of the images in pixels, by OpenAI's name."""
+        return self.config.image_size[0]
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised pixels to (B, E), not unit length."""
         return self.attnpool(self._feature_map(images))

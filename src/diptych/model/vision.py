@@ -26,6 +26,11 @@ class VisionTransformer(nn.Module):
         self.ln_post = LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, embed_dim))
 
+    @property
+    def input_resolution(self) -> int:
+        """Height of the images in pixels, by OpenAI's name."""
+        return self.config.image_size[0]
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised pixels to (B, E), not unit length."""
         return self.pooled(images) @ self.proj
@@ -41,7 +46,8 @@ class VisionTransformer(nn.Module):
         return self.ln_post(self.transformer(self._embed(images)))[:, 1:]
 
     def _embed(self, images: Tensor) -> Tensor:
-        # The convolution's stride is its kernel, so it is a linear layer on patches, twice as fast as one.
+        # The convolution's stride is its kernel, so it is a linear layer on patches, and twice as fast as one: conv1
+        # holds the weight and is never called.
         x = linear(self._patches(images), self.conv1.weight.flatten(1))  # (B, rows * columns, D)
         class_token = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)
         x = torch.cat([class_token, x], dim=1)  # (B, 1 + rows * columns, D)

@@ -22,6 +22,7 @@ import images
 import loading
 import preprocessing
 import tokenising
+import where_time_goes
 from environments import make_environment
 from machine import describe_machine
 from report import document, table, write_into
@@ -34,6 +35,7 @@ BENCHES: dict[str, ModuleType] = {
     "first-label": first_label,
     "loading": loading,
     "preprocessing": preprocessing,
+    "where-time-goes": where_time_goes,
 }
 ROOT = HERE.parent
 WORK, PAGE = ROOT / ".bench", ROOT / "docs" / "benchmarks.md"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from diptych.preprocess import METHODS, Interpolation, Preprocess, ResizeMode, exact, fast, reduced_side
+from diptych.preprocess import METHODS, Interpolation, Preprocess, PreprocessKind, ResizeMode, exact, fast, reduced_side
 
 # From torchvision and open_clip, by scripts/make_preprocess_references.py.
 REFERENCES = dict(np.load(Path(__file__).parent / "references" / "preprocess.npz"))

@@ -137,6 +137,13 @@ def test_weights_of_another_size_name_the_preset_that_they_are(tmp_path: Path) -
     assert "Its shapes are those of RN50, RN50-quickgelu" in refusal(tmp_path / "rn50.pt", preset="ViT-B-32")
 
 
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 1000.0])
+def test_a_temperature_that_makes_no_logits_is_refused(scale: float, tmp_path: Path) -> None:
+    folder = formats.tiny_folder(tmp_path / "model")
+    changed_weights(folder, lambda tensors: tensors.update({"logit_scale": torch.tensor(scale)}))
+    assert f"has a logit_scale of {scale}: damaged" in refusal(folder)
+
+
 def test_packed_attention_of_an_odd_height_is_named(tmp_path: Path) -> None:
     folder = formats.tiny_folder(tmp_path / "model", "openclip")
     key = "transformer.resblocks.0.attn.in_proj_weight"
@@ -321,7 +328,7 @@ def test_an_image_size_without_a_patch_is_refused(size: int | tuple[int, int], r
     assert reason in refusal(formats.tiny_folder(tmp_path / "model"), image_size=size)
 
 
-@pytest.mark.parametrize("size", ["32", (32,), (32, 32, 3), (32.0, 32.0)])
+@pytest.mark.parametrize("size", ["32", (32,), (32, 32, 3), (32.0, 32.0), 32.0])
 def test_an_image_size_that_is_none_is_refused(size: Any, tmp_path: Path) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match="image_size must be a number of pixels, or"):
         load_checkpoint(tmp_path, image_size=size)

@@ -15,6 +15,7 @@ from diptych.settings import to_dict
 # A torch.Tensor or a numpy array: what both can do (shape, dtype, T, slicing) is all that the key tables need.
 Array = Any
 Tensors = dict[str, Array]
+_MOST_LOGIT_SCALE = 88.0  # its exponential still is a float32; training clamps it at ln 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,9 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         check_fit(self.tensors, tensor_shapes(self.config), self.source)
+        scale = float(self.tensors["logit_scale"].item())
+        if not abs(scale) < _MOST_LOGIT_SCALE:
+            raise CheckpointError(f"{self.source} has a logit_scale of {scale}: damaged, or its training diverged.")
         if self.preprocess.size != self.config.vision.image_size:
             raise CheckpointError(
                 f"{self.source} makes images of {self.preprocess.size} pixels (height, width) for an image tower that "

@@ -64,7 +64,7 @@ def load_checkpoint(
 
 
 def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    size = tuple(image_size) if isinstance(image_size, tuple | list) else (image_size, image_size)
     if len(size) != 2 or not all(isinstance(side, int) for side in size):
         raise ValueError(f"image_size must be a number of pixels, or (height, width), got {image_size!r}.")
     return size

@@ -283,10 +283,12 @@ def test_bfloat16_models_give_bfloat16_features_near_the_full_ones() -> None:
 
 def test_layer_norm_is_computed_in_float32() -> None:
     norm = model().text.ln_final
-    x = torch.from_numpy(seeded.seeded_tensors({"x.weight": (4, 16)})["x.weight"]).bfloat16() * 100 + 1000
-    exact = F.layer_norm(x.double(), (16,), norm.weight.double(), norm.bias.double(), norm.eps)
+    x = torch.from_numpy(seeded.seeded_tensors({"x.weight": (400, 16)})["x.weight"]).bfloat16() + 1
+    exact = F.layer_norm(x.double(), (16,), norm.weight.double(), norm.bias.double(), norm.eps).bfloat16()
     assert norm(x).dtype == torch.bfloat16
-    assert_close(norm(x), exact.bfloat16(), atol=1e-2, rtol=1e-2)
+    # Rounded once, at the end: float32 lies on the other side of a rounding boundary from float64 once in thousands.
+    # With weights in bfloat16 one value in five is another.
+    assert (norm(x) != exact).float().mean() < 0.005
 
 
 # ---- positions of another grid

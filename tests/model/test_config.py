@@ -15,21 +15,21 @@ RESNET = ResNetConfig(image_size=(64, 64), layers=(1, 1, 1, 1), width=8, heads=4
 @pytest.mark.parametrize(
     ("config", "changes", "message"),
     [
-        (formats.TINY_VIT, {"patch_size": 0}, "vision.patch_size must be at least 1, got 0."),
-        (formats.TINY_VIT, {"width": -8}, "vision.width must be at least 1, got -8."),
-        (formats.TINY_VIT, {"layers": 0}, "vision.layers must be at least 1, got 0."),
-        (formats.TINY_VIT, {"heads": 0}, "vision.heads must be at least 1, got 0."),
+        (formats.TINY_VIT, {"patch_size": 0}, r"vision.patch_size must be a whole number from 1 to [\d,]+, got 0."),
+        (formats.TINY_VIT, {"width": -8}, r"vision.width must be a whole number from 1 to [\d,]+, got -8."),
+        (formats.TINY_VIT, {"layers": 0}, r"vision.layers must be a whole number from 1 to [\d,]+, got 0."),
+        (formats.TINY_VIT, {"heads": 0}, r"vision.heads must be a whole number from 1 to [\d,]+, got 0."),
         (formats.TINY_VIT, {"heads": 3}, "vision.width must be a multiple of vision.heads, got 16 and 3."),
         (formats.TINY_VIT, {"image_size": (32, 15)}, "vision.image_size must hold at least one patch of 16"),
         (RESNET, {"width": 7}, "vision.width must be even, got 7."),
-        (RESNET, {"layers": (1, 0, 1, 1)}, "vision.layers must be at least 1, got 0."),
+        (RESNET, {"layers": (1, 0, 1, 1)}, r"vision.layers must be a whole number from 1 to [\d,]+, got 0."),
         (RESNET, {"heads": 5}, r"vision.width \* 32 must be a multiple of vision.heads, got 256 and 5."),
         (RESNET, {"image_size": (64, 16)}, "vision.image_size must be at least 32"),
-        (TEXT, {"width": 0}, "text.width must be at least 1, got 0."),
+        (TEXT, {"width": 0}, r"text.width must be a whole number from 1 to [\d,]+, got 0."),
         (TEXT, {"heads": 3}, "text.width must be a multiple of text.heads, got 16 and 3."),
         (TEXT, {"context_length": 1}, "text.context_length must be at least 2, got 1."),
-        (TEXT, {"vocab_size": 0}, "text.vocab_size must be at least 1, got 0."),
-        (formats.TINY, {"embed_dim": 0}, "model.embed_dim must be at least 1, got 0."),
+        (TEXT, {"vocab_size": 0}, r"text.vocab_size must be a whole number from 1 to [\d,]+, got 0."),
+        (formats.TINY, {"embed_dim": 0}, r"model.embed_dim must be a whole number from 1 to [\d,]+, got 0."),
         (formats.TINY, {"activation": "relu"}, "activation must be one of gelu, quick_gelu, got 'relu'."),
     ],
 )
@@ -51,3 +51,23 @@ def test_a_vits_grid_is_of_whole_patches(image_size: tuple[int, int], grid: tupl
 def test_a_resnets_grid_is_what_is_left_after_five_halvings() -> None:
     assert replace(RESNET, image_size=(224, 288)).grid == (7, 9)
     assert RESNET.output_width == 256
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mlp_ratio": 0.0},
+        {"mlp_ratio": float("nan")},
+        {"mlp_ratio": float("inf")},
+        {"width": 64.0},
+        {"width": "64"},
+        {"layers": 10**9},
+        {"end_token": 400_000},
+        {"end_token": -1},
+    ],
+    ids=str,
+)
+def test_sizes_that_no_model_has_are_refused_in_one_line(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^text\.\w+ must be") as raised:
+        replace(TEXT, **change)
+    assert "\n" not in str(raised.value)

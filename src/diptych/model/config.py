@@ -12,9 +12,25 @@ def _require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def _require_positive(where: str, **sizes: int) -> None:
+def _require_sizes(where: str, **sizes: int) -> None:
     for name, size in sizes.items():
-        _require(size >= 1, f"{where}.{name} must be at least 1, got {size}.")
+        is_size = isinstance(size, int) and 1 <= size <= _LARGEST
+        _require(is_size, f"{where}.{name} must be a whole number from 1 to {_LARGEST:,}, got {size!r}.")
+
+
+def _require_layers(where: str, layers: int) -> None:
+    is_count = isinstance(layers, int) and 1 <= layers <= 1_000
+    _require(is_count, f"{where}.layers must be a whole number from 1 to 1,000, got {layers!r}.")
+
+
+def _require_ratio(where: str, mlp_ratio: float) -> None:
+    _require(
+        isinstance(mlp_ratio, int | float) and 0 < mlp_ratio <= 1_024,
+        f"{where}.mlp_ratio must be above 0 and at most 1,024, got {mlp_ratio!r}.",
+    )
+
+
+_LARGEST = 10_000_000  # no field of a model comes near; a config that says more is wrong, or meant to exhaust memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +45,9 @@ class ViTConfig:
     mlp_ratio: float = 4.0
 
     def __post_init__(self) -> None:
-        _require_positive("vision", patch_size=self.patch_size, width=self.width, layers=self.layers, heads=self.heads)
+        _require_sizes("vision", patch_size=self.patch_size, width=self.width, heads=self.heads)
+        _require_layers("vision", self.layers)
+        _require_ratio("vision", self.mlp_ratio)
         _require(
             self.width % self.heads == 0,
             f"vision.width must be a multiple of vision.heads, got {self.width} and {self.heads}.",
@@ -60,7 +78,9 @@ class ResNetConfig:
     heads: int
 
     def __post_init__(self) -> None:
-        _require_positive("vision", width=self.width, heads=self.heads, layers=min(self.layers))
+        _require_sizes("vision", width=self.width, heads=self.heads)
+        for layers in self.layers:
+            _require_layers("vision", layers)
         _require(self.width % 2 == 0, f"vision.width must be even, got {self.width}.")
         _require(
             self.output_width % self.heads == 0,
@@ -95,12 +115,18 @@ class TextConfig:
     end_token: int | None = None
 
     def __post_init__(self) -> None:
-        _require_positive("text", width=self.width, layers=self.layers, heads=self.heads, vocab_size=self.vocab_size)
+        _require_sizes("text", width=self.width, heads=self.heads, vocab_size=self.vocab_size)
+        _require_layers("text", self.layers)
+        _require_ratio("text", self.mlp_ratio)
         _require(
             self.width % self.heads == 0,
             f"text.width must be a multiple of text.heads, got {self.width} and {self.heads}.",
         )
         _require(self.context_length >= 2, f"text.context_length must be at least 2, got {self.context_length}.")
+        _require(
+            self.end_token is None or 0 <= self.end_token < self.vocab_size,
+            f"text.end_token must be one of the {self.vocab_size} tokens, got {self.end_token}.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +139,7 @@ class CLIPConfig:
     activation: Activation = "gelu"
 
     def __post_init__(self) -> None:
-        _require_positive("model", embed_dim=self.embed_dim)
+        _require_sizes("model", embed_dim=self.embed_dim)
         _require(
             self.activation in ACTIVATIONS,
             f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}.",

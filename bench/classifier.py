@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from processes import Half
-from setting import Row, Setting, at_least, best, summary
+from setting import Row, Setting, at_least, best, peak_of, peak_row, spread, summary
 
 DTYPES = ("float32", "auto")
 CLASSES, ALL_CLASSES = 100, 1000
@@ -66,13 +66,13 @@ def rows(result: dict[str, Any]) -> list[Row]:
     seconds = {name: found["median"] for name, found in result["seconds"].items()}
     dtypes = {**result["dtype"], "open_clip": "float32"}
     shares = {name: _share(result, dtypes[name], result["tokens"][name], seconds[name]) for name in seconds}
-    peer = f"{seconds['open_clip']:.1f} s ({shares['open_clip']:.0%} of peak)"
+    said = {name: f"{spread(result['seconds'][name], ' s')}, {shares[name]:.0%} of peak" for name in seconds}
     aims = {"float32": 10, "auto": 30}
     compared = [
         at_least(
             f"{result['classes']} classes x 80 templates, {result['dtype'][dtype]}{' (default)' * (dtype == 'auto')}",
-            f"{seconds[dtype]:.2f} s ({shares[dtype]:.0%} of peak)",
-            peer,
+            said[dtype],
+            said["open_clip"],
             seconds["open_clip"] / seconds[dtype],
             aims[dtype],
         )
@@ -86,25 +86,25 @@ def rows(result: dict[str, Any]) -> list[Row]:
         is_met=difference <= 1e-5 and result["same_prompts"],
     )
     close = Row(
-        what=f"class vectors, {result['dtype']['auto']}: worst cosine with open_clip's",
+        what=f"class vectors, {result['dtype']['auto']}: worst cosine with open_clip's "
+        f"(of classes among themselves: {result['mean_cosine_between_classes']:.3f})",
         reached=f"{worst:.5f}",
         aim=">= 0.999",
         is_met=worst >= 0.999,
     )
     everything = [_everything(result, found) for found in result["all_classes_runs"].values()]
-    return [*compared, exact, close, *everything]
+    return [*compared, exact, close, *everything, peak_row(result["peak_gflops"])]
 
 
 def _everything(result: dict[str, Any], found: dict[str, Any]) -> Row:
     count, seconds = result["all_classes"], found["seconds"]
     return Row(
         what=f"{count} classes x 80 templates, {found['dtype']}",
-        diptych=f"{seconds:.1f} s ({_share(result, found['dtype'], found['tokens'], seconds):.0%} of peak)",
+        diptych=f"{seconds:.1f} s, {_share(result, found['dtype'], found['tokens'], seconds):.0%} of peak",
         reached=f"{count * 80 / seconds:,.0f} prompts/s",
     )
 
 
 def _share(result: dict[str, Any], dtype: str, tokens: int, seconds: float) -> float:
     """Of the dtype's peak: for Diptych, of distinct prefixes, the least there is to do; for open_clip, of all 77."""
-    peak: float = max(gflops for label, gflops in result["peak_gflops"].items() if label.startswith(dtype))
-    return tokens * FLOPS_PER_TOKEN / seconds / 1e9 / peak
+    return tokens * FLOPS_PER_TOKEN / seconds / 1e9 / peak_of(result["peak_gflops"], dtype)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from processes import Half
-from setting import Row, Setting, at_least, best, summary
+from setting import Row, Setting, at_least, best, peak_of, peak_row, spread, summary
 
 BATCH_SIZES, PRECISIONS = (8, 16, 32, 64), ("fp32", "bf16")
 COUNTS, ROUNDS = {"small": 400, "large": 40}, 3
@@ -100,13 +100,13 @@ def _compared(setting: Setting, name: str) -> dict[str, float]:
 
 
 def rows(result: dict[str, Any]) -> list[Row]:
-    return [row for kind in COUNTS for row in _rows(result, kind)]
+    return [*(row for kind in COUNTS for row in _rows(result, kind)), peak_row(result["peak_gflops"])]
 
 
 def _rows(result: dict[str, Any], kind: str) -> list[Row]:
     found = result[kind]
     rates = {name: rate["median"] for name, rate in found["images_per_second"].items()}
-    said = {name: _said(result, found, name, rate) for name, rate in rates.items()}
+    said = {name: _said(result, found, name) for name in rates}
     photo = {"small": "JPEGs of 500 x 375", "large": "JPEGs of 12 megapixels"}[kind]
     lines = []
     for dtype, preprocess in MEASURED[kind]:
@@ -125,9 +125,14 @@ def _rows(result: dict[str, Any], kind: str) -> list[Row]:
         difference = found["features"]["diptych float32 exact"]["largest_difference"]
         aim = {"aim": "<= 1e-5", "is_met": difference <= 1e-5}
         lines.append(Row(what="features, float32, exact: largest difference", reached=f"{difference:.1e}", **aim))
+        close = found["features"]["diptych auto exact"]
+        reached = f"{close['mean_cosine']:.5f} (worst {close['worst_cosine']:.5f})"
+        what = f"features, {found['dtype']['diptych auto exact']}: mean cosine with open_clip's in fp32"
+        lines.append(Row(what=what, reached=reached))
     return lines
 
 
-def _said(result: dict[str, Any], found: dict[str, Any], name: str, rate: float) -> str:
-    peaks = [gflops for label, gflops in result["peak_gflops"].items() if label.startswith(found["dtype"][name])]
-    return f"{rate:.1f}/s ({rate * found['flops_per_image'] / 1e9 / max(peaks):.0%} of peak)"
+def _said(result: dict[str, Any], found: dict[str, Any], name: str) -> str:
+    rate = found["images_per_second"][name]
+    share = rate["median"] * found["flops_per_image"] / 1e9 / peak_of(result["peak_gflops"], found["dtype"][name])
+    return f"{spread(rate, '/s')}, {share:.0%} of peak"

@@ -56,9 +56,28 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "all": list(values)}
 
 
+def spread(found: dict[str, Any], unit: str) -> str:
+    """The median, and in brackets the range where there were several."""
+    several = len(found["all"]) > 1
+    return f"{found['median']:.1f}{unit}" + f" ({found['min']:.1f}..{found['max']:.1f})" * several
+
+
 def best(peaks: Sequence[dict[str, float]]) -> dict[str, float]:
     """The largest of several measurements of each peak: whatever else runs can only take from it."""
     return {name: max(found[name] for found in peaks) for name in peaks[0]}
+
+
+def peak_of(peaks: dict[str, float], dtype: str) -> float:
+    """The best that anything here reaches in this dtype, in GFLOP/s."""
+    return max(gflops for name, gflops in peaks.items() if name.startswith(dtype))
+
+
+def peak_row(peaks: dict[str, float]) -> Row:
+    """The yardstick."""
+    return Row(
+        what="peak of matrix products, GFLOP/s",
+        reached=", ".join(f"{name} {gflops:.0f}" for name, gflops in peaks.items()),
+    )
 
 
 def at_least(what: str, ours: str, peer: str, ratio: float, aim: float) -> Row:

@@ -14,9 +14,9 @@ import numpy as np
 from serve import serve
 
 import diptych
-from diptych.encode.decoding import PreprocessKind
 from diptych.encode.devices import DType
 from diptych.model.flops import image_flops
+from diptych.preprocess import PreprocessKind
 
 
 @cache

@@ -15,18 +15,18 @@ import numpy as np
 
 import diptych
 from diptych.images import open_image
-from diptych.preprocess import METHODS, Pixels, Preprocess, reduced_side
+from diptych.preprocess import METHODS, Pixels, Preprocess, PreprocessKind, reduced_side
 
 ROUNDS = 3
 
 
-def prepare(path: str, method: str, config: Preprocess) -> Pixels:
+def prepare(path: str, method: PreprocessKind, config: Preprocess) -> Pixels:
     return METHODS[method](open_image(path, shortest_side=reduced_side(config) if method == "fast" else None), config)
 
 
-def milliseconds(path: str, config: Preprocess) -> dict[str, float]:
+def milliseconds(path: str, config: Preprocess) -> dict[PreprocessKind, float]:
     """Each method's median, the methods alternating."""
-    measured: dict[str, list[float]] = {method: [] for method in METHODS}
+    measured: dict[PreprocessKind, list[float]] = {method: [] for method in METHODS}
     for _ in range(ROUNDS):
         for method, times in measured.items():
             start = time.perf_counter()
@@ -43,14 +43,15 @@ def decibels(path: str, config: Preprocess) -> float:
 
 def main() -> None:
     model, paths = sys.argv[1], sys.argv[2:]
-    encoders = {method: diptych.load(model, dtype="float32", preprocess=method) for method in ("exact", "fast")}
+    encoders = {method: diptych.load(model, dtype="float32", preprocess=method) for method in METHODS}
     config = encoders["exact"].preprocess
     times = [milliseconds(path, config) for path in paths]
     features = {method: encoder.encode_images(paths) for method, encoder in encoders.items()}
     cosines = (features["exact"].astype(np.float64) * features["fast"]).sum(axis=1)
     between = features["exact"] @ features["exact"].T
     result = {
-        **{method: [found[method] for found in times] for method in METHODS},
+        "exact": [found["exact"] for found in times],
+        "fast": [found["fast"] for found in times],
         "cosine": cosines.tolist(),
         "decibels": [decibels(path, config) for path in paths],
         "cosine_between_photos": float(between[~np.eye(len(paths), dtype=bool)].mean()) if len(paths) > 1 else None,

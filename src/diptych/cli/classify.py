@@ -1,6 +1,5 @@
 """`diptych classify`: photos and labels to probabilities."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +42,7 @@ def classify(
     [dim]Example: diptych classify photo.jpg --labels "dog,cat" --model ViT-B/32[/dim]
     """
     from diptych.cli.inputs import find_pictures
+    from diptych.cli.printing import is_terminal
     from diptych.encode.choose import encoder_for
     from diptych.progress import track
     from diptych.prompts import DEFAULT_LABELS
@@ -63,7 +63,7 @@ def classify(
     )
     classifier = build_classifier(encoder, names, template, progress=True)
     results = _results(classifier, pictures, top, threshold if multi else None)
-    if as_json or not sys.stdout.isatty():  # else the tables that appear are the progress
+    if as_json or not is_terminal():  # else the tables that appear are the progress
         results = track(results, total=len(pictures), label="Photos", unit="photos")
     failures = _print_json(results) if as_json else _print_tables(results)
     if failures and (as_json or len(pictures) > 1):  # of one photo the line that names it says it all
@@ -139,6 +139,7 @@ def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]") -> i
     from diptych.cli.printing import console
 
     screen, failures = console(), 0
+    bar_width = max(1, min(24, screen.width - 45))
     for name, labels, error in results:
         if error:
             typer.echo(f"diptych: {error}", err=True)
@@ -148,12 +149,12 @@ def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]") -> i
         if not labels:
             screen.print("  none of the labels")
         table = Table(box=None, show_header=False, padding=(0, 1))
-        table.add_column(no_wrap=True)
-        table.add_column(width=24)
-        table.add_column(justify="right")
-        table.add_column(style="dim")
+        table.add_column(overflow="fold")  # of all columns the names alone may take several lines
+        table.add_column(width=bar_width, no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(style="dim", no_wrap=True)
         for label in labels:
-            bar = Bar(1.0, 0.0, label.probability, width=24, color="cyan")
+            bar = Bar(1.0, 0.0, label.probability, width=bar_width, color="cyan")
             table.add_row(f"  {escape(label.name)}", bar, f"{label.probability:.1%}", f"cosine {label.cosine:.3f}")
         screen.print(table)
     return failures

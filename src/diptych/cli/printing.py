@@ -13,4 +13,9 @@ def console() -> "Console":
     """Where results are printed."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=_UNBROKEN)
+    return Console(emoji=False) if is_terminal() else Console(width=_UNBROKEN, emoji=False)
+
+
+def is_terminal() -> bool:
+    """Whether people read along; a daemon may have closed its output altogether."""
+    return sys.stdout is not None and sys.stdout.isatty()

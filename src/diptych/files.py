@@ -93,7 +93,9 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        (temporary / _FOLDER_MARK).write_text("Written by Diptych, which may replace this folder.\n", encoding="utf-8")
+        ours = sorted(entry.name for entry in temporary.iterdir())
+        mark = "\n".join(["Written by Diptych, which may replace this folder while it holds only:", *ours, ""])
+        (temporary / _FOLDER_MARK).write_text(mark, encoding="utf-8")
         for entry in temporary.rglob("*"):
             _flush_to_disk(entry)
         _flush_to_disk(temporary)
@@ -197,10 +199,17 @@ def _check_replaceable(path: Path, *, overwrite: bool) -> None:
         raise DiptychError(f"{path} is a file, where a folder is to be written; give another path.")
     if any(kept.is_relative_to(path) for kept in (Path.cwd(), _home()) if kept is not None):
         raise DiptychError(f"{path} holds your working or home folder and is not replaced; give a new folder.")
-    if not overwrite and any(path.iterdir()) and not (path / _FOLDER_MARK).is_file():
+    if not overwrite and not {entry.name for entry in path.iterdir()} <= _written_here(path):
         raise DiptychError(
             f"{path} exists and was not written by Diptych; give a new folder, or --overwrite (overwrite=True)."
         )
+
+
+def _written_here(path: Path) -> set[str]:
+    try:
+        return {_FOLDER_MARK, *(path / _FOLDER_MARK).read_text(encoding="utf-8").splitlines()[1:]}
+    except (OSError, UnicodeDecodeError):
+        return set()
 
 
 def _swap_in(temporary: Path, path: Path) -> None:

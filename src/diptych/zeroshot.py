@@ -170,6 +170,7 @@ def build_classifier(
     name; by default "a photo of a {}.", or descriptions as they stand. Vectors of many prompts are kept in the cache
     folder by content, unless `cache` is False.
     """
+    templates = None if templates is None else resolve_templates(templates)  # a file may change, a generator ends
     prompts = write_prompts(class_names, templates)
 
     def compute() -> ZeroShotClassifier:

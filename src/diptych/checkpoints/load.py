@@ -87,6 +87,8 @@ def _preset_config(preset: str | CLIPConfig | None, activation: Activation | Non
 def _find(
     name: str, revision: str | None, config: CLIPConfig | None, activation: Activation | None, framework: Framework
 ) -> Checkpoint:
+    if not name:
+        raise CheckpointError("The model's name is empty: is a variable unset?")
     name = name.removeprefix("hf-hub:")  # OpenCLIP's spelling
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (the method raises where "~x" is a file and no user)
     if revision is not None and (_exists(path) or name in OPENAI_PRESETS or _split_tag(name)):

@@ -115,11 +115,19 @@ def _numpy_array(mapped: mmap.mmap, start: int, entry: dict[str, Any]) -> "np.nd
     return array.reshape(entry["shape"])
 
 
+def _can_be_mapped(path: Path) -> bool:
+    """Whether the records lie in the file as they are: torch would take compressed ones for tensors."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return all(record.compress_type == zipfile.ZIP_STORED for record in archive.infolist())
+
+
 def _read_torch(path: Path) -> Tensors:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_can_be_mapped(path))
     except pickle.UnpicklingError as error:
         # Torch's own text is long and advises to load it all the same.
         if wanted := re.search(r"GLOBAL (\S+)", str(error)):

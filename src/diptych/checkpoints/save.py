@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from diptych.checkpoints import huggingface, native, open_clip, openai
 from diptych.checkpoints.checkpoint import Checkpoint, Tensors
+from diptych.errors import CheckpointError
 from diptych.files import atomic_folder
 from diptych.tokenizer import TOKENIZER_FILES, ClipTokenizer, huggingface_files, load_tokenizer
 
@@ -22,6 +23,7 @@ def save_checkpoint(
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}.")
     texts, weights, tensors = _CONTENT[format](checkpoint)
     with atomic_folder(folder, overwrite=overwrite) as building:
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         for name, text in texts.items():
@@ -29,7 +31,10 @@ def save_checkpoint(
         for file in _foreign_tokenizer_files(checkpoint):
             shutil.copyfile(file, building / file.name)
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(whole, building / weights, metadata={"format": "pt"})
+        try:
+            save_file(whole, building / weights, metadata={"format": "pt"})
+        except SafetensorError as error:  # which a full disk is, too
+            raise CheckpointError(f"{folder} could not be written: {error}.") from error
         shutil.copymode(building / next(iter(texts)), building / weights)  # safetensors lets only the owner read
 
 

@@ -127,7 +127,7 @@ def _print_json(results: "Iterator[tuple[str, list[Label], str | None]]") -> int
         {"path": name, "error": error} if error else {"path": name, "labels": [asdict(label) for label in labels]}
         for name, labels, error in results
     ]
-    typer.echo(json.dumps(photos, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(photos, indent=2, ensure_ascii=True))
     return sum("error" in photo for photo in photos)
 
 

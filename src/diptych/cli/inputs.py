@@ -53,6 +53,8 @@ def fetched(pictures: list[Picture], failed: dict[int, str]) -> Iterator[ImageSo
 
 
 def _expand(argument: str) -> Iterator[str]:
+    if not argument:
+        raise ValueError("A photo's name is empty: is a variable unset?")
     if _is_address(argument):
         yield argument
         return

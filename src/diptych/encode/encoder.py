@@ -127,3 +127,10 @@ def gather(batches: Iterable[Rows], shape: tuple[int, ...]) -> Rows:
     every = [Rows(np.empty(0, np.int64), np.empty((0, *shape), np.float32)), *batches]
     kept = every[1:] or every
     return Rows(np.concatenate([rows.indices for rows in kept]), np.concatenate([rows.features for rows in kept]))
+
+
+def finite(features: Array, source: str) -> Array:
+    """The features; CheckpointError where damaged weights made some of them no numbers."""
+    if not np.isfinite(features).all():
+        raise CheckpointError(f"{source} gives features that are not finite numbers: its weights are damaged.")
+    return features

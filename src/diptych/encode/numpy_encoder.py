@@ -13,7 +13,18 @@ import numpy as np
 from diptych.checkpoints import Checkpoint
 from diptych.checkpoints.fingerprint import fingerprint
 from diptych.encode.decoding import check_are_images, decode
-from diptych.encode.encoder import Array, Features, OnError, OnLong, Rows, gather, text_batches, token_ids, tokenizer_of
+from diptych.encode.encoder import (
+    Array,
+    Features,
+    OnError,
+    OnLong,
+    Rows,
+    finite,
+    gather,
+    text_batches,
+    token_ids,
+    tokenizer_of,
+)
 from diptych.errors import TorchNeededError
 from diptych.images import ImageSource
 from diptych.model.config import ResNetConfig, TextConfig, ViTConfig
@@ -153,7 +164,7 @@ class NumpyEncoder:
             if not decoded.indices:
                 continue
             feature = encode_images(decoded.pixels, self.weights, config.vision, config.activation)
-            yield Rows(np.array([index]), _unit(feature))
+            yield Rows(np.array([index]), finite(_unit(feature), self.checkpoint.source))
 
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
         """(N, E) unit rows in the order of `texts`; texts of similar length are computed together."""
@@ -164,7 +175,7 @@ class NumpyEncoder:
             ends = np.array([len(batch[i]) - 1 for i in chosen])
             tokens = pad([batch[i] for i in chosen], int(ends.max()) + 1)
             features[chosen] = _unit(encode_texts(tokens, ends, self.weights, config.text, config.activation))
-        return features
+        return finite(features, self.checkpoint.source)
 
 
 def _unit(features: Array) -> Array:

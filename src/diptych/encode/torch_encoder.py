@@ -14,7 +14,18 @@ from diptych.checkpoints import Checkpoint
 from diptych.checkpoints.fingerprint import fingerprint
 from diptych.encode.decoding import Decoded, Numbered, check_are_images, decode, numbered_batches
 from diptych.encode.devices import DType, resolve_device, resolve_dtype
-from diptych.encode.encoder import Array, Features, OnError, OnLong, Rows, gather, text_batches, token_ids, tokenizer_of
+from diptych.encode.encoder import (
+    Array,
+    Features,
+    OnError,
+    OnLong,
+    Rows,
+    finite,
+    gather,
+    text_batches,
+    token_ids,
+    tokenizer_of,
+)
 from diptych.encode.prefix_tree import pooled_prompts
 from diptych.encode.workers import core_count, core_pool, decode_pool, map_ahead
 from diptych.images import ImageSource
@@ -166,7 +177,8 @@ class TorchEncoder:
         if not decoded.indices:
             return decoded.pixels
         pixels = torch.from_numpy(decoded.pixels).to(self.device, self.torch_dtype)
-        return compute(pixels).float().cpu().numpy()
+        with torch.autocast(self.device.type, enabled=False):  # the caller's is not ours: caches say what dtype this is
+            return finite(compute(pixels).float().cpu().numpy(), self.checkpoint.source)
 
     def _texts(
         self, texts: Iterable[str], project: Compute, width: int, *, on_long: OnLong, progress: bool = False
@@ -176,8 +188,9 @@ class TorchEncoder:
 
         @torch.inference_mode()
         def compute(chosen: Sequence[int]) -> Array:
-            pooled = pooled_prompts(self.model.text, [batch[i] for i in chosen], self.torch_dtype)
-            return project(pooled).float().cpu().numpy()
+            with torch.autocast(self.device.type, enabled=False):
+                pooled = pooled_prompts(self.model.text, [batch[i] for i in chosen], self.torch_dtype)
+                return finite(project(pooled).float().cpu().numpy(), self.checkpoint.source)
 
         if self.device.type == "cpu" and len(parts) > 1:
             results = map_ahead(core_pool(), compute, parts, ahead=2 * core_count())

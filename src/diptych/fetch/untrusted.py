@@ -144,7 +144,10 @@ def _exchange(sock: socket.socket, target: Target, max_bytes: int) -> bytes | st
     connection.request("GET", target.path, headers={**HEADERS, "Host": target.host_header, "Connection": "close"})
     with connection.getresponse() as response:
         if response.status in _REDIRECTS and (location := response.getheader("Location")):
-            return urljoin(f"{target.scheme}://{target.host_header}{target.path}", location)
+            try:
+                return urljoin(f"{target.scheme}://{target.host_header}{target.path}", location)
+            except ValueError as error:
+                raise Fault(f"the server redirects to an address that is none ({error}).") from error
         if response.status != 200:
             raise Fault(f"the server answers {response.status} {response.reason[:80]}; check the address.")
         check_encoding(response)

@@ -29,7 +29,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def activated_linear(layer: nn.Module, x: Tensor, activation: Activation) -> Tensor:
     """`activate(layer(x))`, in one pass where it can be: for a `Linear` itself, not for what was put in its place."""
-    if type(layer) is not Linear or layer._forward_hooks or not _onednn_applies(x, layer.weight):
+    if (
+        type(layer) is not Linear
+        or layer._forward_hooks
+        or layer._forward_pre_hooks
+        or not _onednn_applies(x, layer.weight)
+    ):
         return activate(layer(x), activation)
     if activation == "gelu":
         return _onednn_linear(x, layer.weight, layer.bias, "gelu")

@@ -39,7 +39,11 @@ class TextTransformer(nn.Module):
         """
         ends = self.end_positions(tokens)
         tokens = tokens[:, : int(ends.max()) + 1]
-        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]  # (B, L, D)
+        return self.pooled_embeddings(self.token_embedding(tokens), ends)
+
+    def pooled_embeddings(self, x: Tensor, ends: Tensor) -> Tensor:
+        """(B, L, D) token embeddings without positions, and where their (B,) texts end, to (B, D) as `pooled`."""
+        x = x + self.positional_embedding[: x.shape[1]]
         x = x.to(self.text_projection.dtype)
         return self.ln_final(self.transformer.pooled(x, ends))
 

@@ -35,6 +35,7 @@ FLOORS = {
 # Where torch may be imported with the module itself; elsewhere only inside the function that needs it.
 WITH_TORCH = {
     *("model/attention.py", "model/clip.py", "model/resnet.py", "model/text.py", "model/vision.py"),
+    *("model/patch_dropout.py", "model/recompute.py"),
     *("encode/devices.py", "encode/prefix_tree.py", "encode/torch_encoder.py", "openai_api.py", "losses.py"),
 }
 # Hosts that the package has addresses of: where weights are published, and where code and standards live.

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diptych.model.config import Activation
+from diptych.model.recompute import run
 
 
 class Linear(nn.Linear):
@@ -132,6 +133,8 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """One layer: attention, then an MLP, each added to what comes in."""
 
+    is_recomputed = False  # see model/recompute.py
+
     def __init__(self, width: int, heads: int, hidden: int, activation: Activation, *, is_causal: bool) -> None:
         super().__init__()
         self.ln_1 = LayerNorm(width)
@@ -164,15 +167,15 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) to (B, L, D): every token."""
         for block in self.blocks:
-            x = block(x)
+            x = run(block, x)
         return x
 
     def pooled(self, x: Tensor, positions: Tensor) -> Tensor:
         """(B, L, D) to (B, D): the tokens at `positions` (B,) only, so the last block need not compute the others."""
         *blocks, last = self.blocks
         for block in blocks:
-            x = block(x)
-        return last(x, only=positions)
+            x = run(block, x)
+        return run(last, x, positions)
 
     @property
     def blocks(self) -> list[Block]:

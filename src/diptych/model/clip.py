@@ -33,19 +33,34 @@ class CLIP(nn.Module):
         if not self.logit_scale.is_meta:  # there are no weights yet, and those to come are a checkpoint's
             initialise(self)
 
-    def encode_image(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised pixels to (B, E), not unit length."""
-        return self.visual(images)
+    def encode_image(self, images: Tensor, kept_patches: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) normalised pixels to (B, E), not unit length; of a ViT, from the `kept_patches` (B, n) only."""
+        if kept_patches is None:
+            return self.visual(images)
+        if not isinstance(self.visual, VisionTransformer):
+            raise ValueError("Patch dropout is for a ViT, and this image tower is a ResNet: leave kept_patches out.")
+        return self.visual(images, kept_patches)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """(B, L) token ids to (B, E), not unit length."""
         return self.text(tokens)
 
-    def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, tokens: Tensor, kept_patches: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Unit image features (B, E), unit text features (B, E), and the scale itself (not its logarithm)."""
-        image_features = F.normalize(self.encode_image(images), dim=-1)
+        image_features = F.normalize(self.encode_image(images, kept_patches), dim=-1)
         text_features = F.normalize(self.encode_text(tokens), dim=-1)
         return image_features, text_features, self.logit_scale.exp()
+
+    def set_activation_checkpointing(self, is_on: bool) -> None:
+        """Whether, in training, each layer's insides are computed again for the backward pass instead of kept.
+
+        The same gradients for a third more time, with memory for one layer's activations and the rest's inputs.
+        """
+        for module in self.modules():
+            if isinstance(module, Block | Bottleneck):
+                module.is_recomputed = is_on
 
 
 @torch.no_grad()

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from diptych.model.attention import Linear, attend
 from diptych.model.config import ResNetConfig
+from diptych.model.recompute import run
 
 
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 convolutions around a shortcut; a stride is an average pool before a convolution of stride 1."""
 
     expansion = 4
+    is_recomputed = False  # see model/recompute.py
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -47,6 +49,20 @@ class Bottleneck(nn.Module):
         y = F.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(self.avgpool(y)))
         return F.relu(y + self.downsample(x))
+
+
+class Stage(nn.Sequential):
+    """Bottlenecks of one width, of which the first may halve the sides."""
+
+    def __init__(self, in_channels: int, channels: int, blocks: int, *, stride: int) -> None:
+        first = Bottleneck(in_channels, channels, stride)
+        super().__init__(first, *(Bottleneck(channels * Bottleneck.expansion, channels, 1) for _ in range(blocks - 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, 4 * channels, H / stride, W / stride)."""
+        for block in self:
+            x = run(block, x)
+        return x
 
 
 class AttentionPool(nn.Module):
@@ -89,7 +105,7 @@ class ModifiedResNet(nn.Module):
         self.bn3 = nn.BatchNorm2d(width)
         self.avgpool = nn.AvgPool2d(2)
         stages = [
-            _stage(in_channels, width * 2**i, blocks, stride=1 if i == 0 else 2)
+            Stage(in_channels, width * 2**i, blocks, stride=1 if i == 0 else 2)
             for i, (in_channels, blocks) in enumerate(
                 zip((width, width * 4, width * 8, width * 16), config.layers, strict=True)
             )
@@ -122,9 +138,3 @@ class ModifiedResNet(nn.Module):
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
         return x  # (B, width * 32, H / 32, W / 32)
-
-
-def _stage(in_channels: int, channels: int, blocks: int, *, stride: int) -> nn.Sequential:
-    first = Bottleneck(in_channels, channels, stride)
-    rest = [Bottleneck(channels * Bottleneck.expansion, channels, 1) for _ in range(blocks - 1)]
-    return nn.Sequential(first, *rest)

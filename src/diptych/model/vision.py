@@ -31,13 +31,16 @@ class VisionTransformer(nn.Module):
         """Height of the images in pixels, by OpenAI's name."""
         return self.config.image_size[0]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised pixels to (B, E), not unit length."""
-        return self.pooled(images) @ self.proj
+    def forward(self, images: Tensor, kept_patches: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) normalised pixels to (B, E), not unit length.
 
-    def pooled(self, images: Tensor) -> Tensor:
+        With patch dropout only the patches at the indices `kept_patches` (B, n) are seen, each at its own position.
+        """
+        return self.pooled(images, kept_patches) @ self.proj
+
+    def pooled(self, images: Tensor, kept_patches: Tensor | None = None) -> Tensor:
         """(B, 3, H, W) to (B, D): the class token after the last norm, before the projection (for probes)."""
-        x = self._embed(images)
+        x = self._embed(images, kept_patches)
         class_position = torch.zeros(len(x), dtype=torch.long, device=x.device)
         return self.ln_post(self.transformer.pooled(x, class_position))
 
@@ -45,13 +48,20 @@ class VisionTransformer(nn.Module):
         """(B, 3, H, W) to (B, rows * columns, D), row by row, after the last norm; `@ proj` enters shared space."""
         return self.ln_post(self.transformer(self._embed(images)))[:, 1:]
 
-    def _embed(self, images: Tensor) -> Tensor:
+    def _embed(self, images: Tensor, kept_patches: Tensor | None = None) -> Tensor:
+        patches = self._patches(images)
+        positions: Tensor = self.positional_embedding
+        if kept_patches is not None:
+            rows = torch.arange(len(images), device=images.device)[:, None]
+            patches = patches[rows, kept_patches]  # (B, n, 3 * patch * patch)
+            with_class = F.pad(kept_patches + 1, (1, 0))  # the class position is the first
+            positions = F.embedding(with_class, positions)  # (B, 1 + n, D)
         # The convolution's stride is its kernel, so it is a linear layer on patches, and twice as fast as one: conv1
         # holds the weight and is never called.
-        x = linear(self._patches(images), self.conv1.weight.flatten(1))  # (B, rows * columns, D)
+        x = linear(patches, self.conv1.weight.flatten(1))  # (B, rows * columns, D)
         class_token = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)
         x = torch.cat([class_token, x], dim=1)  # (B, 1 + rows * columns, D)
-        return self.ln_pre(x + self.positional_embedding.to(x.dtype))
+        return self.ln_pre(x + positions.to(x.dtype))
 
     def _patches(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, rows * columns, 3 * patch * patch), each patch's pixels in the order of a kernel's."""

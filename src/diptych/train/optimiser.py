@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from diptych.model.clip import CLIP
 from diptych.train.config import OptimiserConfig
+from diptych.train.towers import Towers
 
 
 def is_decayed(name: str, parameter: Tensor) -> bool:
@@ -60,14 +61,14 @@ def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], config: Optimise
     return list(groups.values())
 
 
-def make_optimiser(model: CLIP, config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW for a model, with the paper's settings for its kind where the config leaves them open."""
-    groups = parameter_groups(model.named_parameters(), config)
+def make_optimiser(towers: Towers, config: OptimiserConfig) -> torch.optim.AdamW:
+    """AdamW for all that learns, with the paper's settings for its kind where the config leaves them open."""
+    named = ((name.removeprefix("model."), parameter) for name, parameter in towers.named_parameters())
+    groups = parameter_groups(named, config)
     if not groups:
         raise ValueError("model.locked locks every parameter: nothing is left to learn")
-    return torch.optim.AdamW(
-        groups, lr=config.lr, betas=config.betas(model.config), eps=config.epsilon(model.config), fused=True
-    )
+    model = towers.model.config
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas(model), eps=config.epsilon(model), fused=True)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, share: float) -> None:

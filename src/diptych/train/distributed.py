@@ -1,0 +1,79 @@
+"""Which process of the run this is, and what the processes share. `torchrun` starts them; alone, a process is rank 0."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from diptych.encode.devices import resolve_device
+
+# The others wait while rank 0 evaluates or writes a state; torch's own limit of 10 to 30 minutes ends such a run.
+_PATIENCE = timedelta(hours=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """One process among `size`, and the device it computes on."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+
+@contextmanager
+def join_world(device: str) -> Iterator[World]:
+    """The world that torchrun's environment variables describe, joined until the end of the block.
+
+    `auto` and `cuda` give each process of a machine a GPU of its own. nccl joins GPUs, gloo anything else.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    resolved = resolve_device(device)
+    if size == 1:
+        yield World(rank=0, size=1, device=resolved)
+        return
+    if resolved.type == "cuda":
+        resolved = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(resolved)
+    dist.init_process_group("nccl" if resolved.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        yield World(rank=dist.get_rank(), size=size, device=resolved)
+    finally:
+        dist.destroy_process_group()
+
+
+def share_gradients(module: nn.Module, world: World) -> nn.Module:
+    """The module, its gradients averaged over all processes in each backward pass."""
+    if world.size == 1:
+        return module
+    return DistributedDataParallel(module, gradient_as_bucket_view=True)
+
+
+def any_of(flag: bool, world: World) -> bool:
+    """Whether the flag is set in any process: all then act on it in the same step."""
+    if world.size == 1:
+        return flag
+    shared = torch.tensor(int(flag), device=world.device)
+    dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+    return bool(shared.item())
+
+
+def sum_of(values: list[float], world: World) -> list[float]:
+    """Each value summed over all processes."""
+    if world.size == 1:
+        return values
+    shared = torch.tensor(values, dtype=torch.float64).to(world.device)
+    dist.all_reduce(shared)
+    return [float(value) for value in shared]
+
+

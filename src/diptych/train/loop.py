@@ -1,0 +1,269 @@
+"""The run: batch after batch, its state saved on the way, stopped cleanly, gone on with exactly."""
+
+import json
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from diptych.data.loader import BadSamples, Batch
+from diptych.encode.torch_encoder import TorchEncoder
+from diptych.errors import DiptychError
+from diptych.settings import to_dict
+from diptych.train.config import RunConfig, changed_keys
+from diptych.train.distributed import any_of, join_world, sum_of
+from diptych.train.log import RunLog, progress_line
+from diptych.train.result import write_result
+from diptych.train.schedule import learning_rate_share
+from diptych.train.setup import Run, set_up
+from diptych.train.sources import losses_by_source
+from diptych.train.state import State, newest_state, restore, save_state
+from diptych.train.step import StepResult
+
+Measure = Callable[[TorchEncoder], Mapping[str, float]]
+
+# Uniform logits give ln B. What stays at several times that has diverged.
+_EXPLODED = 5.0
+_EXPLODED_STEPS = 10
+_LISTEN_EVERY_STEPS = 10
+
+
+class DivergedError(DiptychError):
+    """A loss that is no number any more, or far above that of guessing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """Measures the model while it learns: every so many steps (None: each epoch), and at the end."""
+
+    name: str
+    every_steps: int | None
+    measure: Measure
+
+
+@dataclass(kw_only=True)
+class _Window:
+    """What happened since the last row of the log."""
+
+    started: float = field(default_factory=time.monotonic)
+    pairs: int = 0
+    waited: float = 0.0
+
+
+def train(config: RunConfig, *, resume: bool = False, evaluators: Sequence[Evaluator] = ()) -> Path | None:
+    """Train a model to the end and return its folder; None if a signal stopped the run, its state saved.
+
+    With `resume` a run in the same folder goes on where its last whole state stands, whatever the number of processes.
+    Raises DiptychError or ValueError, in one line, for data, configs and states that cannot be used.
+    """
+    with join_world(config.device) as world:
+        state = _find_state(config, resume=resume)
+        run = set_up(config, world)
+        if state is not None:
+            restore(run.learner, state)
+        return _Loop(run, state, evaluators).to_the_end()
+
+
+def _find_state(config: RunConfig, *, resume: bool) -> State | None:
+    folder = config.run
+    if not resume:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DiptychError(f"{folder} exists: --resume goes on with that run, or give another folder with --set run=...")
+        return None
+    state, faults = newest_state(folder / "states")
+    for fault in faults:
+        warnings.warn(fault)
+    if state is None:
+        return None
+    if changed := changed_keys(state.facts["config"], to_dict(config)):
+        raise DiptychError(
+            f"The config differs from that of the run in {folder}: {', '.join(changed)}. "
+            "Put the values back, or start a new run from its model with model.start."
+        )
+    return state
+
+
+class _Loop:
+    def __init__(self, run: Run, state: State | None, evaluators: Sequence[Evaluator]) -> None:
+        self.run, self.config, self.world = run, run.config, run.world
+        self.evaluators = evaluators
+        facts = state.facts if state else {}
+        self.step = self.first_step = state.step if state else 0
+        self.seconds_before = float(facts.get("seconds", 0.0))
+        self.bad = BadSamples(self.config.data.bad_sample_limit, **facts.get("bad_samples", {}))
+        self.started = self.saved_at = time.monotonic()
+        self.unchecked: tuple[int, torch.Tensor, Batch] | None = None
+        self.exploded_steps = 0
+        self.stop = threading.Event()
+        self.log: RunLog | None = None
+        if self.world.is_first:
+            self.config.run.mkdir(parents=True, exist_ok=True)
+            self.log = RunLog(self.config.run, step=self.step)
+
+    def to_the_end(self) -> Path | None:
+        """All steps that are left."""
+        batches = self.run.loader.iterate(self.step)
+        window = _Window()
+        try:
+            with _stop_on_signals(self.stop):
+                while self.step < self.run.steps:
+                    asked = time.monotonic()
+                    batch = next(batches)
+                    window.waited += time.monotonic() - asked
+                    window = self._learn(batch, window)
+                    if self._is_stopped():
+                        return self._stopped()
+            return self._finished()
+        finally:
+            batches.close()
+            if self.log is not None:
+                self.log.close()
+
+    def _learn(self, batch: Batch, window: _Window) -> _Window:
+        """One step and whatever is due after it; the window that goes on."""
+        self._count_bad(batch)
+        share = learning_rate_share(self.step, steps=self.run.steps, warmup_steps=self.config.optimiser.warmup_steps)
+        result = self.run.learner.step(batch, self.step, share)
+        self._check_last_loss()  # while the device is busy with this step
+        self.step += 1
+        self.unchecked = (self.step, result.loss, batch)
+        window.pairs += len(batch.keys)
+        is_last = self.step == self.run.steps
+        if self.step % self.config.log_every_steps == 0 or is_last:
+            self._log(batch, result, share, window)
+            window = _Window()
+        if is_last or self._save_is_due():
+            self._save()
+        self._evaluate(is_last=is_last)
+        return window
+
+    def _count_bad(self, batch: Batch) -> None:
+        if batch.bad:
+            with (self.config.run / f"bad-samples-{self.world.rank}.log").open("a", encoding="utf-8") as file:
+                file.writelines(f"step {self.step + 1}: {line}\n" for line in batch.bad)
+        self.bad.count(batch)
+
+    def _check_last_loss(self) -> None:
+        """Stop a run whose loss is lost. A step late, so that no step waits for the one before to be read."""
+        if self.unchecked is None:
+            return
+        step, loss, batch = self.unchecked
+        self.unchecked = None
+        guessing = max(1.0, math.log(self.config.train.batch_size))
+        self.exploded_steps = self.exploded_steps + 1 if float(loss) > _EXPLODED * guessing else 0
+        if math.isfinite(float(loss)) and self.exploded_steps < _EXPLODED_STEPS:
+            return
+        report = self.config.run / f"diverged-step-{step}-rank-{self.world.rank}.json"
+        report.write_text(json.dumps({"step": step, "loss": str(float(loss)), "samples": batch.keys}, indent=1))
+        state, _ = newest_state(self.config.run / "states")
+        good = f"The last good state is that of step {state.step:,}" if state else "No state was saved before"
+        raise DivergedError(
+            f"The loss is {float(loss):.4g} at step {step:,} (guessing gives {guessing:.2f}), on {batch.keys[0]} and "
+            f"{len(batch.keys) - 1} others, listed in {report}. {good}: lower optimiser.lr, lengthen the warm-up, or "
+            "look at those samples."
+        )
+
+    def _log(self, batch: Batch, result: StepResult, lr_share: float, window: _Window) -> None:
+        pairs, waited = sum_of([window.pairs, window.waited / self.world.size], self.world)
+        by_source = losses_by_source(result.features, batch, self.run.sources, self.world)
+        seconds = time.monotonic() - window.started
+        if self.log is None:
+            return
+        numbers = {
+            "epoch": self.step / self.run.steps_per_epoch,
+            "loss": float(result.loss),
+            "logit_scale": float(result.features.logit_scale),
+            "lr": self.config.optimiser.lr * lr_share,
+            "grad_norm": float(result.grad_norm),
+            "pairs_per_second": pairs / seconds,
+            "data_wait_share": waited / seconds,
+            "bad_samples": self.bad.bad,
+            "seconds": self._seconds(),
+            **by_source,
+        }
+        self.log.write(self.step, numbers)
+        rate = (self.step - self.first_step) / (time.monotonic() - self.started)
+        left = (self.run.steps - self.step) / rate
+        self.log.show(progress_line(self.step, self.run.steps, numbers, left), is_last=self.step == self.run.steps)
+
+    def _save_is_due(self) -> bool:
+        every, minutes = self.config.save.every_steps, self.config.save.every_minutes
+        by_steps = every is not None and self.step % every == 0
+        return by_steps or (minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes)
+
+    def _save(self) -> None:
+        """The state, so that the next step would be the same after a kill."""
+        self._check_last_loss()  # never save what is lost
+        if self.world.is_first:
+            facts = {
+                "config": to_dict(self.config),
+                "bad_samples": self.bad.facts(),
+                "seconds": self._seconds(),
+                "world_size": self.world.size,
+            }
+            folder = self.config.run / "states"
+            save_state(folder, self.step, self.run.learner, facts, keep=self.config.save.keep)
+            self.saved_at = time.monotonic()
+
+    def _evaluate(self, *, is_last: bool) -> None:
+        if self.log is None:
+            return
+        epochs = math.floor(self.step / self.run.steps_per_epoch)
+        is_epoch = epochs > math.floor((self.step - 1) / self.run.steps_per_epoch)
+        due = [
+            evaluator
+            for evaluator in self.evaluators
+            if is_last or (self.step % evaluator.every_steps == 0 if evaluator.every_steps else is_epoch)
+        ]
+        if not due:
+            return
+        encoder = TorchEncoder(self.run.checkpoint(), device=str(self.world.device), preprocess="fast")
+        numbers = {f"{each.name}/{name}": value for each in due for name, value in each.measure(encoder).items()}
+        self.log.write(self.step, numbers)
+        self.log.say(f"step {self.step:,}: " + "  ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
+
+    def _is_stopped(self) -> bool:
+        if self.world.size > 1 and self.step % _LISTEN_EVERY_STEPS:
+            return False  # every process must ask in the same steps
+        return any_of(self.stop.is_set(), self.world)
+
+    def _stopped(self) -> None:
+        self._save()
+        if self.log is not None:
+            self.log.say(f"Stopped after step {self.step:,}, its state saved: go on with --resume.")
+
+    def _finished(self) -> Path | None:
+        if not self.world.is_first:
+            return None
+        return write_result(self.run)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+
+@contextmanager
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask for a stop after the step; a second Ctrl-C stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may listen
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

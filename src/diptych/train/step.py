@@ -1,0 +1,151 @@
+"""One step of learning: features, the loss over the whole batch, gradients, AdamW."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from diptych.data.loader import Batch
+from diptych.losses import clip_loss, siglip_loss
+from diptych.train.average import WeightAverage
+from diptych.train.config import RunConfig
+from diptych.train.distributed import World, share_gradients
+from diptych.train.optimiser import make_optimiser, pull_to_start, set_learning_rate, set_training
+from diptych.train.precision import autocast, make_scaler
+from diptych.train.text_buckets import TextBuckets, bucket_texts
+from diptych.train.towers import Features, Towers
+
+
+class Inputs(NamedTuple):
+    """A batch, or a part of it, where the towers are."""
+
+    images: Tensor  # (B, 3, H, W) uint8
+    texts: TextBuckets
+    seeds: Tensor  # (B,)
+
+
+class StepResult(NamedTuple):
+    """What a step tells, still on the device: reading it waits for the step."""
+
+    loss: Tensor  # over the global batch
+    grad_norm: Tensor  # before clipping
+    features: Features  # of this process, without gradients
+
+
+class Learner:
+    """The towers, their optimiser and the average of their weights: all that a step changes."""
+
+    def __init__(self, towers: Towers, config: RunConfig, precision: torch.dtype, world: World) -> None:
+        self.towers = towers
+        self.config = config
+        self.precision = precision
+        self.world = world
+        self.optimiser = make_optimiser(towers, config.optimiser)
+        self.scaler = make_scaler(precision, world.device)
+        self.average = WeightAverage(towers.model, config.train.ema_decay) if config.train.ema_decay else None
+        self.start = {name: tensor.detach().clone() for name, tensor in towers.model.named_parameters()}
+        self._shared = share_gradients(towers, world)
+        set_training(towers)
+
+    def step(self, batch: Batch, step: int, lr_share: float) -> StepResult:
+        """Learn from this process's share of a batch."""
+        set_learning_rate(self.optimiser, lr_share)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, features = self._backward(batch)
+        self.scaler.unscale_(self.optimiser)
+        parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+        clip_norm = self.config.optimiser.clip_norm
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm if clip_norm is not None else float("inf"))
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if strength := self.config.optimiser.decay_to_start:
+            pull_to_start(self.towers.model, self.start, self.optimiser, strength)
+        self.towers.clamp_scale()
+        if self.average is not None:
+            self.average.update(self.towers.model, step)
+        return StepResult(loss.detach(), norm, features)
+
+    def _backward(self, batch: Batch) -> tuple[Tensor, Features]:
+        chunk = self.config.train.chunk_size
+        if chunk is not None and chunk < len(batch.images):
+            return self._backward_in_chunks(batch, chunk)
+        features = self._forward(self._inputs(batch, 0, len(batch.images)))
+        loss = self._loss(features, batch)
+        self.scaler.scale(loss).backward()
+        return loss, _detached(features)
+
+    def _backward_in_chunks(self, batch: Batch, chunk: int) -> tuple[Tensor, Features]:
+        """Gradient caching (Gao et al. 2021): the loss over all features, then its gradient into each chunk's towers.
+
+        Exact: both passes over a chunk give the same features, since what is random in them is drawn by the seeds.
+        """
+        spans = [(first, min(first + chunk, len(batch.images))) for first in range(0, len(batch.images), chunk)]
+        with torch.no_grad():
+            parts = [self._forward(self._inputs(batch, *span)) for span in spans]
+        features = _leaves(parts)
+        loss = self._loss(features, batch)
+        self.scaler.scale(loss).backward()
+        for span, is_last in zip(spans, _marks_last(len(spans)), strict=True):
+            # Processes share their gradients once, in the last chunk's backward pass.
+            waits = isinstance(self._shared, DistributedDataParallel) and not is_last
+            with self._shared.no_sync() if waits else nullcontext():  # type: ignore[operator]
+                part = self._forward(self._inputs(batch, *span))
+                _surrogate(part, features, span, with_scale=is_last).backward()
+        return loss, _detached(features)
+
+    def _forward(self, inputs: Inputs) -> Features:
+        with autocast(self.precision, self.world.device):
+            return self._shared(*inputs)
+
+    def _loss(self, features: Features, batch: Batch) -> Tensor:
+        device = self.world.device
+        share = self.config.train.share_positives
+        image_ids = batch.image_ids.to(device) if share else None
+        text_ids = batch.text_ids.to(device) if share else None
+        image, text, scale, bias = features
+        if bias is not None:
+            return siglip_loss(image, text, scale, bias, image_ids=image_ids, text_ids=text_ids)
+        return clip_loss(image, text, scale, image_ids=image_ids, text_ids=text_ids)
+
+    def _inputs(self, batch: Batch, first: int, end: int) -> Inputs:
+        device = self.world.device
+        images = batch.images[first:end].to(device, non_blocking=True)
+        texts = bucket_texts(batch.tokens[first:end]).to(device)
+        return Inputs(images, texts, batch.seeds[first:end])
+
+
+def _detached(features: Features) -> Features:
+    bias = features.logit_bias
+    return Features(*(part.detach() for part in features[:3]), None if bias is None else bias.detach())
+
+
+def _leaves(parts: list[Features]) -> Features:
+    """The features of all chunks as one batch whose gradients the loss fills in."""
+    scale, bias = parts[0].logit_scale, parts[0].logit_bias
+    return Features(
+        torch.cat([part.image for part in parts]).requires_grad_(),
+        torch.cat([part.text for part in parts]).requires_grad_(),
+        scale.detach().clone().requires_grad_(),
+        None if bias is None else bias.detach().clone().requires_grad_(),
+    )
+
+
+def _surrogate(part: Features, leaves: Features, span: tuple[int, int], *, with_scale: bool) -> Tensor:
+    """A scalar whose gradient is the loss's, through one chunk."""
+    total = torch.zeros((), device=part.image.device)
+    for own, leaf in ((part.image, leaves.image), (part.text, leaves.text)):
+        assert leaf.grad is not None
+        total = total + (own * leaf.grad[slice(*span)]).sum()
+    for own_scalar, leaf_scalar in ((part.logit_scale, leaves.logit_scale), (part.logit_bias, leaves.logit_bias)):
+        if with_scale and own_scalar is not None and leaf_scalar is not None:
+            assert leaf_scalar.grad is not None
+            total = total + own_scalar * leaf_scalar.grad
+    return total
+
+
+def _marks_last(count: int) -> Iterator[bool]:
+    return itertools.chain(itertools.repeat(False, count - 1), [True])

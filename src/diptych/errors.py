@@ -23,3 +23,8 @@ class TextTooLongError(DiptychError, ValueError):
 
 class FetchError(DiptychError):
     """A download that failed, was refused, or did not match its checksum."""
+
+
+def needs_extra(what: str, package: str, extra: str) -> DiptychError:
+    """The error for a package of an extra that is not installed; raise it from the ImportError."""
+    return DiptychError(f"{what} needs {package}, which is not installed: pip install 'diptych[{extra}]'.")

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from diptych.checkpoints import huggingface, native, open_clip, openai
@@ -16,9 +18,17 @@ FORMATS: tuple[Format, ...] = ("diptych", "huggingface", "openclip")
 
 
 def save_checkpoint(
-    checkpoint: Checkpoint, folder: Path, format: Format = "diptych", *, overwrite: bool = False
+    checkpoint: Checkpoint,
+    folder: Path,
+    format: Format = "diptych",
+    *,
+    overwrite: bool = False,
+    documents: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Write a model folder, whole or not at all. `checkpoint.tensors` must be torch tensors."""
+    """Write a model folder, whole or not at all. `checkpoint.tensors` must be torch tensors.
+
+    `documents` are further files by name: a model card and its pictures.
+    """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}.")
     texts, weights, tensors = _CONTENT[format](checkpoint)
@@ -28,6 +38,8 @@ def save_checkpoint(
 
         for name, text in texts.items():
             (building / name).write_text(text, encoding="utf-8")
+        for name, content in documents.items():
+            (building / name).write_bytes(content)
         for file in _foreign_tokenizer_files(checkpoint):
             shutil.copyfile(file, building / file.name)
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}

@@ -10,6 +10,7 @@ from diptych.cli.classify import classify
 from diptych.cli.convert import convert
 from diptych.cli.info import info
 from diptych.cli.models import models
+from diptych.cli.train import plot, train
 
 app = typer.Typer(
     add_completion=False,
@@ -18,7 +19,7 @@ app = typer.Typer(
     help="A complete CLIP system: any picture found, named and compared by words.",
     epilog='Try: diptych classify photo.jpg --labels "dog,cat" --model ViT-B/32',
 )
-for verb in (classify, models, info, convert, cache):
+for verb in (classify, models, info, convert, train, plot, cache):
     app.command()(verb)
 
 

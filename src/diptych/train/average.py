@@ -13,7 +13,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Take in the weights after `step` (from 0); early on the average is short, so that it leaves the start behind."""
+        """Take in the weights after `step` (from 0); early on the average is short, and leaves the start behind."""
         decay = min(self.decay, (1 + step) / (10 + step))
         floats: tuple[list[Tensor], list[Tensor]] = ([], [])
         for name, tensor in module.state_dict().items():

@@ -21,7 +21,7 @@ def _require(holds: bool, message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What is trained: exactly one of a `preset` (its weights drawn anew), a `start` that `diptych.load` reads, a `config`.
+    """What is trained: one of a `preset` (its weights drawn anew), a `start` that `diptych.load` reads, a `config`.
 
     `image_size` (pixels) overrides the preset's or the start's, whose position embeddings are then resized.
     `locked` holds patterns of parameter names that stay as they are: ["visual.*"] is LiT (Zhai et al. 2022).
@@ -110,7 +110,9 @@ class TrainConfig:
         for name in ("patch_dropout", "ema_decay"):
             value = getattr(self, name)
             _require(value is None or 0 <= value < 1, f"{name} must be from 0 to below 1, got {value}")
-        _require(0 <= self.average_with_start <= 1, f"average_with_start must be in 0..1, got {self.average_with_start}")
+        _require(
+            0 <= self.average_with_start <= 1, f"average_with_start must be in 0..1, got {self.average_with_start}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +122,12 @@ class SaveConfig:
     every_steps: int | None = 1_000
     every_minutes: float | None = 15
     keep: int = 3
+    model_dtype: Literal["float32", "float16", "bfloat16"] = "float32"  # of the weights in the model that comes out
 
     def __post_init__(self) -> None:
-        _require(self.every_steps is None or self.every_steps >= 1, f"every_steps must be 1 or more, got {self.every_steps}")
+        _require(
+            self.every_steps is None or self.every_steps >= 1, f"every_steps must be 1 or more, got {self.every_steps}"
+        )
         _require(
             self.every_minutes is None or self.every_minutes > 0,
             f"every_minutes must be above 0, got {self.every_minutes}",

@@ -1,4 +1,4 @@
-"""Which process of the run this is, and what the processes share. `torchrun` starts them; alone, a process is rank 0."""
+"""Which process of the run this is, and what they share. `torchrun` starts them; alone, a process is rank 0."""
 
 import os
 from collections.abc import Iterator
@@ -75,5 +75,3 @@ def sum_of(values: list[float], world: World) -> list[float]:
     shared = torch.tensor(values, dtype=torch.float64).to(world.device)
     dist.all_reduce(shared)
     return [float(value) for value in shared]
-
-

@@ -76,7 +76,9 @@ def _find_state(config: RunConfig, *, resume: bool) -> State | None:
     folder = config.run
     if not resume:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DiptychError(f"{folder} exists: --resume goes on with that run, or give another folder with --set run=...")
+            raise DiptychError(
+                f"{folder} exists: --resume goes on with that run, or give another folder with --set run=..."
+            )
         return None
     state, faults = newest_state(folder / "states")
     for fault in faults:

@@ -12,7 +12,7 @@ from diptych.train.towers import Towers
 
 
 def is_decayed(name: str, parameter: Tensor) -> bool:
-    """Matrices and kernels are decayed; gains, biases, the scale, class and position embeddings are not (open_clip's rule)."""
+    """Matrices and kernels are decayed; gains, biases, the scale, class and position embeddings not (as open_clip)."""
     return parameter.ndim >= 2 and not name.endswith(("positional_embedding", "class_embedding"))
 
 

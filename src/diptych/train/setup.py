@@ -1,5 +1,6 @@
 """From a config to what a run works with: the model, its tokens and pixels, its data."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +29,7 @@ from diptych.train.towers import Towers
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """All that a run works with, before its first step. `start` is the checkpoint it began from, its weights as they were."""
+    """All that a run works with, before its first step. `start` is the checkpoint that it begins from."""
 
     config: RunConfig
     start: Checkpoint
@@ -54,7 +55,7 @@ class Run:
 
 
 def set_up(config: RunConfig, world: World) -> Run:
-    """Open the data, make or load the model and its optimiser. Raises ValueError or DiptychError for what does not fit."""
+    """Open the data, make or load the model and its optimiser. ValueError or DiptychError for what does not fit."""
     start = starting_checkpoint(config.model, config.seed)
     _check(config, start.config, world)
     model = CLIP(start.config)
@@ -65,7 +66,7 @@ def set_up(config: RunConfig, world: World) -> Run:
     towers = Towers(model, start.preprocess, patch_dropout=config.train.patch_dropout, with_bias=is_sigmoid)
     if is_sigmoid and config.model.start is None:
         with torch.no_grad():
-            model.logit_scale.fill_(2.302585092994046)  # ln 10 (Zhai et al. 2023)
+            model.logit_scale.fill_(math.log(10))  # (Zhai et al. 2023)
     towers.to(world.device)
     if isinstance(start.config.vision, ResNetConfig):
         model.visual.to(memory_format=torch.channels_last)  # what convolutions are fastest in

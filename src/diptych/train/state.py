@@ -54,7 +54,9 @@ def save_state(folder: Path, step: int, learner: Learner, facts: Mapping[str, An
     except (OSError, SafetensorError) as error:
         kept = _newest_first(folder)
         last = f"the last state is {kept[0]}" if kept else "there is no earlier state"
-        raise StateError(f"{path} could not be written ({error}); {last}. Free some space and go on with --resume.") from error
+        raise StateError(
+            f"{path} could not be written ({error}); {last}. Free some space and go on with --resume."
+        ) from error
     for old in _newest_first(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
     return path
@@ -73,7 +75,9 @@ def newest_state(folder: Path) -> tuple[State | None, list[str]]:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             faults.append(f"{path} is damaged ({reason}): passed over.")
     if faults:
-        raise StateError(f"No state under {folder} can be read: {' '.join(faults)} Delete the run's folder to start anew.")
+        raise StateError(
+            f"No state under {folder} can be read: {' '.join(faults)} Delete the run's folder to start anew."
+        )
     return None, faults
 
 
@@ -89,7 +93,7 @@ def restore(learner: Learner, state: State) -> None:
 
 
 def _tensors(learner: Learner, *, fresh: bool = False) -> Iterator[tuple[str, Tensor]]:
-    """Everything that changes from step to step, by name. `fresh` makes the optimiser's moments where there are none yet."""
+    """Everything that changes from step to step, by name. `fresh` makes the optimiser's moments before its first step."""
     yield from learner.towers.state_dict().items()
     if learner.config.optimiser.decay_to_start:
         yield from ((f"start.{name}", tensor) for name, tensor in learner.start.items())

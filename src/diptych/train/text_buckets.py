@@ -30,7 +30,7 @@ class TextBuckets:
 def bucket_texts(texts: Sequence[Sequence[int]], most_at_once: int | None = None) -> TextBuckets:
     """Buckets of (B,) token ids; with `most_at_once`, none of more texts than that.
 
-    Class names are shared by many samples of a batch, so computing each distinct text once saves more than padding does.
+    Many samples of a batch share a class name: computing each distinct text once saves more than buckets do.
     """
     distinct = {tuple(text): None for text in texts}
     by_length = sorted(distinct, key=len, reverse=True)

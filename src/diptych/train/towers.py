@@ -34,7 +34,9 @@ class Towers(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: CLIP, preprocess: Preprocess, *, patch_dropout: float = 0.0, with_bias: bool = False) -> None:
+    def __init__(
+        self, model: CLIP, preprocess: Preprocess, *, patch_dropout: float = 0.0, with_bias: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.patch_dropout = patch_dropout

@@ -36,8 +36,7 @@ FLOORS = {
 WITH_TORCH = {
     *("model/attention.py", "model/clip.py", "model/resnet.py", "model/text.py", "model/vision.py"),
     *("model/patch_dropout.py", "model/recompute.py"),
-    *("encode/devices.py", "encode/live.py", "encode/prefix_tree.py", "encode/torch_encoder.py"),
-    *("openai_api.py", "losses.py"),
+    *("encode/devices.py", "encode/prefix_tree.py", "encode/torch_encoder.py", "openai_api.py", "losses.py"),
 }
 # Hosts that the package has addresses of: where weights are published, and where code and standards live.
 HOSTS = {"openaipublic.azureedge.net", "github.com"}

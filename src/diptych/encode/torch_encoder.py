@@ -41,11 +41,7 @@ _TOKENS_AT_ONCE = {"cpu": 2_048, "mps": 8_192, "cuda": 65_536}
 
 
 class TorchEncoder:
-    """The Encoder of a checkpoint in torch, safe from several threads. `model` is the CLIP itself, for evaluation.
-
-    A `model` that is given, on `device` and in float32, is used as it is, and `dtype` is autocast's: for one in
-    training (`diptych.encode.live.live_encoder`).
-    """
+    """The Encoder of a checkpoint in torch, safe from several threads. `model` is the CLIP itself, for evaluation."""
 
     def __init__(
         self,
@@ -54,7 +50,6 @@ class TorchEncoder:
         device: str = "auto",
         dtype: DType = "auto",
         preprocess: PreprocessKind = "exact",
-        model: CLIP | None = None,
     ) -> None:
         if preprocess not in METHODS:
             raise ValueError(f"preprocess must be {' or '.join(METHODS)}, got {preprocess!r}.")
@@ -64,9 +59,7 @@ class TorchEncoder:
         self.torch_dtype = resolve_dtype(dtype, self.device)
         self.dtype = str(self.torch_dtype).removeprefix("torch.")
         self.tokenizer = tokenizer_of(checkpoint)
-        self.model = build_model(checkpoint, self.device, self.torch_dtype) if model is None else model
-        self._is_autocast = model is not None and self.torch_dtype != torch.float32
-        self._input_dtype = self.torch_dtype if model is None else torch.float32
+        self.model = build_model(checkpoint, self.device, self.torch_dtype)
         self.embed_dim = checkpoint.config.embed_dim
         self._versions = _versions(self.model)
 
@@ -179,20 +172,12 @@ class TorchEncoder:
             for pixels in map_ahead(decode_pool(), decoded, batches, ahead=2 * core_count()):
                 yield pixels, self._compute(compute, pixels)
 
-    def _autocast(self) -> torch.autocast:
-        """Ours, or none: never the caller's, since caches say what dtype this is.
-
-        Casts of the weights are not kept: kept ones would be found, as inference tensors, by a training step around us.
-        """
-        dtype = self.torch_dtype if self._is_autocast else None
-        return torch.autocast(self.device.type, dtype, enabled=self._is_autocast, cache_enabled=False)
-
     @torch.inference_mode()
     def _compute(self, compute: Compute, decoded: Decoded) -> Array:
         if not decoded.indices:
             return decoded.pixels
-        pixels = torch.from_numpy(decoded.pixels).to(self.device, self._input_dtype)
-        with self._autocast():
+        pixels = torch.from_numpy(decoded.pixels).to(self.device, self.torch_dtype)
+        with torch.autocast(self.device.type, enabled=False):  # the caller's is not ours: caches say what dtype this is
             return finite(compute(pixels).float().cpu().numpy(), self.checkpoint.source)
 
     def _texts(
@@ -203,8 +188,8 @@ class TorchEncoder:
 
         @torch.inference_mode()
         def compute(chosen: Sequence[int]) -> Array:
-            with self._autocast():
-                pooled = pooled_prompts(self.model.text, [batch[i] for i in chosen], self._input_dtype)
+            with torch.autocast(self.device.type, enabled=False):
+                pooled = pooled_prompts(self.model.text, [batch[i] for i in chosen], self.torch_dtype)
                 return finite(project(pooled).float().cpu().numpy(), self.checkpoint.source)
 
         if self.device.type == "cpu" and len(parts) > 1:

@@ -30,7 +30,7 @@ def write_result(run: Run) -> Path:
 
 
 def _averaged(tensors: Tensors, start: Checkpoint, share: float) -> Tensors:
-    """A share of the starting weights, the rest of the trained: keeps what was known (Wortsman et al. 2022, WiSE-FT)."""
+    """A share of the starting weights, the rest of the trained, keeps what it knew (WiSE-FT, Wortsman et al. 2022)."""
     if not share:
         return tensors
     return {

@@ -93,7 +93,7 @@ def restore(learner: Learner, state: State) -> None:
 
 
 def _tensors(learner: Learner, *, fresh: bool = False) -> Iterator[tuple[str, Tensor]]:
-    """Everything that changes from step to step, by name. `fresh` makes the optimiser's moments before its first step."""
+    """All that changes from step to step, by name. `fresh` makes the optimiser's moments before its first step."""
     yield from learner.towers.state_dict().items()
     if learner.config.optimiser.decay_to_start:
         yield from ((f"start.{name}", tensor) for name, tensor in learner.start.items())

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diptych.model.clip import CLIP
-from diptych.model.vision import VisionTransformer, draw_kept_patches
+from diptych.model.patch_dropout import draw_kept_patches
+from diptych.model.vision import VisionTransformer
 from diptych.preprocess import Preprocess
 from diptych.train.text_buckets import TextBuckets
 

@@ -9,16 +9,20 @@ from diptych.evaluate.samples import Skipped
 from diptych.evaluate.zeroshot import ZeroShotResult
 
 
-def zero_shot_record(result: ZeroShotResult) -> dict[str, Any]:
+def record(result: ZeroShotResult | RetrievalResult) -> dict[str, Any]:
     """One set; shares are 0 to 1, and null where they do not exist."""
+    return _zero_shot(result) if isinstance(result, ZeroShotResult) else _retrieval(result)
+
+
+def _zero_shot(result: ZeroShotResult) -> dict[str, Any]:
     return {
         "set": result.source,
         "images": result.samples,
         "classes": len(result.classes),
-        "top1": proportion_record(result.top1),
-        "top5": proportion_record(result.top5),
+        "top1": _proportion(result.top1),
+        "top5": _proportion(result.top5),
         "mean_per_class": result.mean_per_class,
-        "per_class": [{"name": each.name, "top1": proportion_record(each.top1)} for each in result.classes],
+        "per_class": [{"name": each.name, "top1": _proportion(each.top1)} for each in result.classes],
         "confusions": [
             {"true": each.true, "predicted": each.predicted, "count": each.count} for each in result.confusions
         ],
@@ -26,8 +30,7 @@ def zero_shot_record(result: ZeroShotResult) -> dict[str, Any]:
     }
 
 
-def retrieval_record(result: RetrievalResult) -> dict[str, Any]:
-    """One set; shares are 0 to 1."""
+def _retrieval(result: RetrievalResult) -> dict[str, Any]:
     return {
         "set": result.source,
         "images": result.images,
@@ -46,8 +49,7 @@ def mean_numbers(results: Sequence[ZeroShotResult] | Sequence[RetrievalResult]) 
     return {name: sum(numbers[name] for numbers in every) / len(every) for name in names}
 
 
-def proportion_record(proportion: Proportion | None) -> dict[str, Any] | None:
-    """A share with what it was counted from, and its 95% interval."""
+def _proportion(proportion: Proportion | None) -> dict[str, Any] | None:
     if proportion is None:
         return None
     low, high = proportion.interval
@@ -56,9 +58,9 @@ def proportion_record(proportion: Proportion | None) -> dict[str, Any] | None:
 
 def _recall(recall: Recall) -> dict[str, Any]:
     return {
-        "r1": proportion_record(recall.at1),
-        "r5": proportion_record(recall.at5),
-        "r10": proportion_record(recall.at10),
+        "r1": _proportion(recall.at1),
+        "r5": _proportion(recall.at5),
+        "r10": _proportion(recall.at10),
     }
 
 

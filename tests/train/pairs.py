@@ -46,7 +46,7 @@ def write_pairs(folder: Path, count: int = 48) -> Path:
     return table
 
 
-def settings(table: Path, run: Path, **changes: Any) -> dict[str, Any]:
+def settings(table: Path, run: Path, **changes: object) -> dict[str, Any]:
     """A run of ten steps as plain data; `changes` are tables merged into it, or values."""
     data: dict[str, Any] = {
         "run": str(run),
@@ -64,6 +64,6 @@ def settings(table: Path, run: Path, **changes: Any) -> dict[str, Any]:
     return data
 
 
-def run_config(table: Path, run: Path, **changes: Any) -> RunConfig:
+def run_config(table: Path, run: Path, **changes: object) -> RunConfig:
     """The same as a RunConfig."""
     return from_dict(RunConfig, settings(table, run, **changes), where="the test")

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs import VIT
 from torch.testing import assert_close
 
 from diptych.model.clip import CLIP
@@ -13,7 +14,6 @@ from diptych.settings import from_dict
 from diptych.tokenizer.clip import clip_tokenizer
 from diptych.train.text_buckets import bucket_texts
 from diptych.train.towers import Towers
-from pairs import VIT
 
 texts = st.lists(st.lists(st.integers(1, 40), min_size=2, max_size=77), min_size=1, max_size=60)
 

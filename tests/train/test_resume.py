@@ -1,0 +1,167 @@
+"""A run that is killed and resumed ends with the same bits as one that was not; what is damaged is passed over."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tomlkit
+import torch
+from pairs import RESNET, run_config, settings, write_pairs
+from safetensors.torch import load_file
+
+from diptych.errors import DiptychError
+from diptych.train.log import read_metrics
+from diptych.train.loop import train
+from diptych.train.state import StateError, newest_state
+
+STEPS = 40
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("pairs"))
+
+
+def long_run(table: Path, run: Path, kind: str) -> dict[str, object]:
+    """Forty steps, three epochs and a half, with all that has a state of its own."""
+    changes: dict[str, object] = {
+        "train": {"steps": STEPS, "batch_size": 4, "ema_decay": 0.9, "precision": "bf16"},
+        "save": {"every_steps": 3, "keep": 2},
+        "log_every_steps": 1,
+    }
+    if kind == "resnet":
+        changes["model"] = {"config": RESNET}
+    else:
+        changes["train"] = {**changes["train"], "patch_dropout": 0.4, "precision": "fp32"}  # type: ignore[dict-item]
+    return settings(table, run, **changes)
+
+
+def start(folder: Path, config: dict[str, object], *options: str) -> subprocess.Popen[str]:
+    path = folder / "config.toml"
+    path.write_text(tomlkit.dumps(config), encoding="utf-8")
+    command = [sys.executable, "-m", "diptych", "train", str(path), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen[str]) -> None:
+    metrics = run / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and any(row["step"] >= step for row in read_metrics(metrics))):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+def test_killed_and_resumed_runs_end_with_the_bits_of_an_unbroken_one(kind: str, table: Path, tmp_path: Path) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    finish(start(tmp_path, long_run(table, unbroken, kind)))
+    config = long_run(table, broken, kind)
+    for i, step in enumerate((4, 17, 29)):  # none a multiple of the steps between states: what came after one is lost
+        process = start(tmp_path, config, *(["--resume"] if i else []))
+        wait_for_step(broken, step, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    finish(start(tmp_path, config, "--resume"))
+    expected, got = weights(unbroken), weights(broken)
+    assert expected.keys() == got.keys()
+    assert [name for name in got if not torch.equal(got[name], expected[name])] == []
+    losses = [[row["loss"] for row in read_metrics(run / "metrics.jsonl")] for run in (unbroken, broken)]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == STEPS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_state_and_says_how_to_go_on(number: signal.Signals, table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = long_run(table, run, "vit") | {"save": {"every_steps": None, "every_minutes": None}}
+    config["save"] = {"every_steps": 1_000_000}
+    process = start(tmp_path, config)
+    wait_for_step(run, 2, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "its state saved: go on with --resume" in errors
+    assert "Traceback" not in errors
+    state, faults = newest_state(run / "states")
+    assert state is not None
+    assert state.step == read_metrics(run / "metrics.jsonl")[-1]["step"]
+    assert faults == []
+
+
+@pytest.fixture
+def stopped(table: Path, tmp_path: Path) -> Path:
+    """The folder of a run of which the states of steps 8 and 10 are left."""
+    run = tmp_path / "run"
+    train(run_config(table, run, save={"every_steps": 2, "keep": 2}))
+    return run
+
+
+def test_the_last_states_are_kept(stopped: Path) -> None:
+    assert sorted(path.name for path in (stopped / "states").iterdir()) == ["step-000000008", "step-000000010"]
+
+
+@pytest.mark.parametrize("damage", ["cut off", "other bytes", "no facts", "empty facts"])
+def test_a_damaged_state_is_passed_over_with_a_warning(damage: str, stopped: Path, table: Path) -> None:
+    last = stopped / "states" / "step-000000010"
+    tensors, facts = last / "state.safetensors", last / "state.json"
+    if damage == "cut off":
+        os.truncate(tensors, tensors.stat().st_size // 2)
+    elif damage == "other bytes":
+        content = bytearray(tensors.read_bytes())
+        content[-1] ^= 1
+        tensors.write_bytes(content)
+    elif damage == "no facts":
+        facts.unlink()
+    else:
+        facts.write_text("")
+    expected = weights(stopped)
+    with pytest.warns(UserWarning, match=r"step-000000010 is damaged \(.*\): passed over"):
+        train(run_config(table, stopped, save={"every_steps": 2, "keep": 2}), resume=True)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(stopped).items())
+
+
+def test_where_all_states_are_damaged_the_run_says_so(stopped: Path, table: Path) -> None:
+    for facts in stopped.glob("states/*/state.json"):
+        facts.write_text("{")
+    with pytest.raises(StateError, match=r"No state under .* can be read: .*Delete the run's folder to start anew"):
+        train(run_config(table, stopped), resume=True)
+
+
+def test_a_changed_config_is_refused_by_its_keys(stopped: Path, table: Path) -> None:
+    changed = run_config(table, stopped, optimiser={"lr": 5e-4}, train={"batch_size": 6})
+    with pytest.raises(DiptychError, match=r"differs from that of the run in .*: optimiser\.lr, train\.batch_size\."):
+        train(changed, resume=True)
+
+
+def test_what_does_not_enter_the_weights_may_change(stopped: Path, table: Path) -> None:
+    shutil.rmtree(stopped / "model")
+    assert train(run_config(table, stopped, data={"workers": 1}, log_every_steps=5), resume=True) == stopped / "model"
+
+
+def test_an_existing_run_is_not_overwritten(stopped: Path, table: Path) -> None:
+    with pytest.raises(DiptychError, match=r"exists: --resume goes on with that run"):
+        train(run_config(table, stopped))
+
+
+def test_a_state_that_cannot_be_written_leaves_the_last_one(stopped: Path, table: Path) -> None:
+    states = stopped / "states"
+    shutil.rmtree(states / "step-000000010")
+    (states / "step-000000010").write_text("a file stands where the folder is to be")
+    with pytest.raises(DiptychError, match="step-000000010"):
+        train(run_config(table, stopped, save={"every_steps": 2, "keep": 2}), resume=True)
+    assert (states / "step-000000008" / "state.json").exists()

@@ -1,0 +1,133 @@
+"""A step's gradients: whole, in chunks, with layers recomputed, against a plain loop; and what stops a run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pairs import RESNET, run_config, write_pairs
+from torch.testing import assert_close
+
+from diptych.train.config import RunConfig
+from diptych.train.distributed import World
+from diptych.train.loop import DivergedError, train
+from diptych.train.setup import Run, set_up
+
+ALONE = World(rank=0, size=1, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("pairs"))
+
+
+def after_steps(config: RunConfig, steps: int = 2) -> tuple[Run, dict[str, torch.Tensor], list[float]]:
+    """The run, its weights and its losses after some steps."""
+    run = set_up(config, ALONE)
+    batches = run.loader.iterate(0)
+    losses = [float(run.learner.step(next(batches), step, 1.0).loss) for step in range(steps)]
+    batches.close()
+    return run, run.learner.towers.state_dict(), losses
+
+
+def test_a_step_is_the_papers(table: Path, tmp_path: Path) -> None:
+    """Figure 3 of the paper and torch's AdamW, written out."""
+    config = run_config(table, tmp_path / "run", train={"share_positives": False})
+    run = set_up(config, ALONE)
+    model = run.learner.towers.model
+    plain = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
+    batch = next(run.loader.iterate(0))
+    preprocess = run.start.preprocess
+    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
+    pixels = (batch.images / 255 - mean) / std
+    tokens = torch.tensor([[*ids, *[0] * (77 - len(ids))] for ids in batch.tokens])
+    image, text, scale = torch.func.functional_call(model, plain, (pixels, tokens))
+    logits = scale * image @ text.T
+    labels = torch.arange(len(logits))
+    loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+    loss.backward()
+
+    result = run.learner.step(batch, 0, 1.0)
+    assert_close(result.loss, loss.detach(), atol=1e-6, rtol=0)
+    norm = torch.cat([p.grad.flatten() for p in plain.values() if p.grad is not None]).norm()
+    assert_close(result.grad_norm, norm, atol=1e-5, rtol=1e-5)
+    clipped = min(1.0, 1.0 / float(norm))
+    weight = plain["visual.proj"]
+    assert weight.grad is not None
+    gradient = weight.grad * clipped
+    expected = weight * (1 - 1e-3 * 0.2) - 1e-3 * gradient / (gradient.abs() + 1e-6)  # Adam's first step
+    assert_close(model.visual.proj.detach(), expected.detach(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 11])
+@pytest.mark.parametrize("loss", ["clip", "siglip"])
+def test_chunks_change_nothing(chunk: int, loss: str, table: Path, tmp_path: Path) -> None:
+    whole = run_config(table, tmp_path / "run", train={"patch_dropout": 0.5, "loss": loss})
+    in_chunks = replace(whole, train=replace(whole.train, chunk_size=chunk))
+    _, expected, expected_losses = after_steps(whole)
+    _, got, losses = after_steps(in_chunks)
+    assert losses == pytest.approx(expected_losses, abs=1e-5)
+    # Adam divides by the gradient's size, so that rounding in the smallest gradients is a share of the rate (1e-3).
+    assert all(torch.allclose(got[name], tensor, atol=1e-4) for name, tensor in expected.items())
+
+
+def test_chunks_are_refused_for_a_resnet(table: Path, tmp_path: Path) -> None:
+    config = run_config(table, tmp_path / "run", model={"config": RESNET}, train={"chunk_size": 4})
+    with pytest.raises(
+        ValueError, match="gradient caching is exact only without batch norm, and this image tower is a ResNet"
+    ):
+        set_up(config, ALONE)
+
+
+def test_recomputing_layers_changes_nothing(table: Path, tmp_path: Path) -> None:
+    for kind in ({}, {"config": RESNET}):
+        kept = run_config(table, tmp_path / "run", model=kind)
+        recomputed = replace(kept, train=replace(kept.train, activation_checkpointing=True))
+        _, expected, _ = after_steps(kept)
+        _, got, _ = after_steps(recomputed)
+        assert all(torch.equal(got[name], tensor) for name, tensor in expected.items())
+
+
+def test_locked_towers_keep_every_bit(table: Path, tmp_path: Path) -> None:
+    config = run_config(table, tmp_path / "run", model={"config": RESNET, "locked": ["visual.*"]})
+    run, got, _ = after_steps(config)
+    for name, tensor in run.start.tensors.items():
+        is_same = torch.equal(got[f"model.{name}"], tensor)
+        assert is_same or not name.startswith("visual."), name
+    assert not torch.equal(got["model.text.text_projection"], run.start.tensors["text.text_projection"])
+
+
+def test_the_scale_stays_at_100_or_less(table: Path, tmp_path: Path) -> None:
+    run = set_up(run_config(table, tmp_path / "run"), ALONE)
+    with torch.no_grad():
+        run.learner.towers.model.logit_scale.fill_(4.7)
+    run.learner.step(next(run.loader.iterate(0)), 0, 1.0)
+    assert float(run.learner.towers.model.logit_scale.detach().exp()) <= 100.001
+
+
+def test_a_lost_loss_stops_the_run_and_names_the_samples(table: Path, tmp_path: Path) -> None:
+    config = run_config(
+        table,
+        tmp_path / "run",
+        optimiser={"lr": 1e30, "clip_norm": None, "warmup_steps": 0},
+        train={"steps": 40},
+        save={"every_steps": 1},
+    )
+    with pytest.raises(
+        DivergedError, match=r"The loss is .* at step .* and 11 others, listed in .*lower optimiser\.lr"
+    ):
+        train(config)
+    report = next((tmp_path / "run").glob("diverged-step-*.json")).read_text()
+    assert "shapes/" in report
+
+
+def test_the_model_learns_and_the_run_leaves_a_model(table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    folder = train(run_config(table, run, train={"steps": 60, "ema_decay": 0.9}, optimiser={"lr": 3e-3}))
+    assert folder == run / "model"
+    assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "README.md", "curves.png"}
+    from diptych.train.log import read_metrics
+
+    losses = [row["loss"] for row in read_metrics(run / "metrics.jsonl") if "loss" in row]
+    assert losses[-1] < 0.7 * losses[0]

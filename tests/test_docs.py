@@ -22,6 +22,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -281,10 +282,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
 def test_verbs_and_options_exist(name: str) -> None:
-    verbs = {
-        verb: {option for parameter in command.params for option in parameter.opts}
-        for verb, command in typer.main.get_group(app).commands.items()
-    }
+    verbs = {verb: options_of(command) for verb, command in typer.main.get_group(app).commands.items()}
     every = {"--help", "--version"}.union(*verbs.values())
     page = ROOT / name
     in_blocks = [line for block in blocks(page) for line in re.findall(r"^\$ (diptych .*)", block.text, re.MULTILINE)]
@@ -296,6 +294,12 @@ def test_verbs_and_options_exist(name: str) -> None:
             assert options <= verbs[verb[1]] | {"--help"}, f"{name}: {code}"
         elif code.startswith("--"):
             assert options <= every, f"{name}: {code}"
+
+
+def options_of(command: Any) -> set[str]:  # noqa: ANN401 (click's own or the copy that typer carries)
+    """Those of a verb, and of the verbs below it."""
+    own = {option for parameter in command.params for option in parameter.opts}
+    return own.union(*map(options_of, getattr(command, "commands", {}).values()))
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)

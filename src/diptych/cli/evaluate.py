@@ -183,7 +183,7 @@ def _note_skipped(results: "Sequence[ZeroShotResult] | Sequence[RetrievalResult]
     for result in results:
         if not result.skipped:
             continue
-        typer.echo(f"diptych: {result.source}: {len(result.skipped)} samples could not be used:", err=True)
+        typer.echo(f"diptych: {result.source}: samples that could not be used: {len(result.skipped)}", err=True)
         for skipped in result.skipped[:_SHOWN_SKIPPED]:
             typer.echo(f"  {skipped.reason}", err=True)
         if (rest := len(result.skipped) - _SHOWN_SKIPPED) > 0:

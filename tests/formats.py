@@ -20,7 +20,6 @@ from diptych.model.shapes import tensor_shapes
 from diptych.preprocess import Preprocess
 
 OPENAI_KINDS = ("vit", "resnet")
-VIT_KINDS = ("vit", "open_clip", "huggingface", "huggingface-gelu")
 
 
 def clip_config(kind: str) -> CLIPConfig:

@@ -45,11 +45,20 @@ def test_openai_archive_equals_the_reference_but_for_half_precision(kind: str, t
     assert_allclose(encoder.encode_texts(seeded.TEXTS), expected["text_features"], atol=HALF_TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize("kind", formats.VIT_KINDS)
-def test_numpy_encoder_equals_the_reference(kind: str, tmp_path: Path) -> None:
-    is_huggingface = kind.startswith("huggingface")
-    writer = formats.write_huggingface if is_huggingface else formats.write_open_clip
-    encoder = NumpyEncoder(load_checkpoint(writer(kind, tmp_path), framework="numpy"))
+@pytest.mark.parametrize(
+    ("kind", "writer"),
+    [
+        ("vit", formats.write_open_clip),
+        ("open_clip", formats.write_open_clip),
+        ("huggingface", formats.write_huggingface),
+        ("huggingface-gelu", formats.write_huggingface),
+        ("resnet", formats.write_custom_text),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_numpy_encoder_equals_the_reference(kind: str, writer: Writer, tmp_path: Path) -> None:
+    told = formats.load_options(kind, writer)
+    encoder = NumpyEncoder(load_checkpoint(writer(kind, tmp_path), framework="numpy", **told))
     expected = seeded.reference(kind)
     assert_allclose(encoder.encode_images(pictures(kind)), expected["image_features"], atol=TOLERANCE, rtol=0)
     assert_allclose(encoder.encode_texts(seeded.TEXTS), expected["text_features"], atol=TOLERANCE, rtol=0)

@@ -16,7 +16,8 @@ import seeded
 from diptych import DualEncoder
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.choose import encoder_for
-from diptych.encode.numpy_encoder import NumpyEncoder, erf
+from diptych.encode.numpy_encoder import NumpyEncoder
+from diptych.encode.numpy_towers import erf
 from diptych.errors import ImageError, TextTooLongError
 from diptych.images import ImageSource
 

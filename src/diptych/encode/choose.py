@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.encoder import Encoder
+from diptych.encode.workers import keep_numpy_products_alone
 from diptych.errors import CheckpointError, TorchNeededError
 
 # Up to here numpy has answered before torch is imported (1.3 s); an image takes it about 0.1 s.
@@ -34,7 +35,9 @@ def encoder_for(
         from diptych.encode.numpy_encoder import NumpyEncoder
 
         with suppress(TorchNeededError):
-            return NumpyEncoder(load_checkpoint(name, framework="numpy", **told))
+            encoder = NumpyEncoder(load_checkpoint(name, framework="numpy", **told))
+            keep_numpy_products_alone()
+            return encoder
     from diptych.encode.torch_encoder import TorchEncoder
 
     checkpoint = load_checkpoint(name, **told)

@@ -1,18 +1,15 @@
-"""CLIP in plain numpy: both transformer towers, from pixels and token ids to unit vectors. The page to read first.
-
-It needs no torch, so a command line answers before torch would have been imported; and it is a second, independent
-forward pass that the torch model is checked against.
-"""
+"""A handful of images or texts without torch: numpy_towers.py and numpy_resnet.py behind the Encoder protocol."""
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 
 from diptych.checkpoints import Checkpoint
 from diptych.checkpoints.fingerprint import fingerprint
-from diptych.encode.decoding import check_are_images, decode
+from diptych.encode import numpy_resnet, numpy_towers
+from diptych.encode.decoding import Decoded, Numbered, check_are_images, decode, numbered_batches
 from diptych.encode.encoder import (
     Array,
     Features,
@@ -25,107 +22,20 @@ from diptych.encode.encoder import (
     token_ids,
     tokenizer_of,
 )
-from diptych.errors import TorchNeededError
+from diptych.encode.workers import core_count, map_ahead, plain_pool
 from diptych.images import ImageSource
-from diptych.model.config import ResNetConfig, TextConfig, ViTConfig
+from diptych.model.config import ResNetConfig
 from diptych.tokenizer import pad
-
-Tokens = np.ndarray[Any, np.dtype[np.int64]]
-Weights = dict[str, Array]
-
-
-def encode_images(pixels: Array, weights: Weights, config: ViTConfig, activation: str) -> Array:
-    """(B, 3, H, W) normalised pixels to (B, E), not unit length."""
-    patch, (rows, columns) = config.patch_size, config.grid
-    pixels = pixels[:, :, : rows * patch, : columns * patch].reshape(-1, 3, rows, patch, columns, patch)
-    patches = pixels.transpose(0, 2, 4, 1, 3, 5).reshape(-1, rows * columns, 3 * patch * patch)
-    x = patches @ weights["visual.conv1.weight"].reshape(config.width, -1).T  # (B, rows * columns, D)
-    class_token = np.broadcast_to(weights["visual.class_embedding"], (len(x), 1, config.width))
-    x = np.concatenate([class_token, x], axis=1) + weights["visual.positional_embedding"]
-    x = layer_norm(x, weights, "visual.ln_pre")
-    x = transformer(x, weights, "visual.transformer", config, activation, is_causal=False)
-    return layer_norm(x[:, 0], weights, "visual.ln_post") @ weights["visual.proj"]
-
-
-def encode_texts(tokens: Tokens, ends: Tokens, weights: Weights, config: TextConfig, activation: str) -> Array:
-    """(B, L) token ids and the (B,) positions of their end tokens, to (B, E), not unit length."""
-    x = weights["text.token_embedding.weight"][tokens] + weights["text.positional_embedding"][: tokens.shape[1]]
-    x = transformer(x, weights, "text.transformer", config, activation, is_causal=True)
-    return layer_norm(x[np.arange(len(x)), ends], weights, "text.ln_final") @ weights["text.text_projection"]
-
-
-def transformer(
-    x: Array, weights: Weights, name: str, config: ViTConfig | TextConfig, activation: str, *, is_causal: bool
-) -> Array:
-    """(B, L, D) to (B, L, D): layers of attention and an MLP, each normalised before and added to what came in."""
-    for layer in range(config.layers):
-        block = f"{name}.resblocks.{layer}"
-        x = x + attention(layer_norm(x, weights, f"{block}.ln_1"), weights, f"{block}.attn", config.heads, is_causal)
-        hidden = linear(layer_norm(x, weights, f"{block}.ln_2"), weights, f"{block}.mlp.c_fc")
-        x = x + linear(activate(hidden, activation), weights, f"{block}.mlp.c_proj")
-    return x
-
-
-def attention(x: Array, weights: Weights, name: str, heads: int, is_causal: bool) -> Array:
-    """(B, L, D) to (B, L, D): each token gathers the values of those whose keys its query matches, head by head."""
-    batch, length, width = x.shape
-    queries, keys, values = (
-        linear(x, weights, f"{name}.{projection}").reshape(batch, length, heads, -1).transpose(0, 2, 1, 3)
-        for projection in ("q_proj", "k_proj", "v_proj")  # each (B, H, L, D/H)
-    )
-    scores = queries @ keys.transpose(0, 1, 3, 2) * np.float32((width // heads) ** -0.5)  # (B, H, L, L)
-    if is_causal:
-        scores += np.triu(np.full((length, length), -np.inf, dtype=np.float32), k=1)
-    return linear((softmax(scores) @ values).transpose(0, 2, 1, 3).reshape(x.shape), weights, f"{name}.out_proj")
-
-
-def linear(x: Array, weights: Weights, name: str) -> Array:
-    """x W^T + b, for all leading axes in one product."""
-    y = x.reshape(-1, x.shape[-1]) @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-    return y.reshape(*x.shape[:-1], -1)
-
-
-def layer_norm(x: Array, weights: Weights, name: str) -> Array:
-    """Mean 0 and variance 1 along the last axis, then a gain and a bias."""
-    x = x - x.mean(axis=-1, keepdims=True)
-    x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(1e-5))
-    return x * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-
-def softmax(scores: Array) -> Array:
-    """Positive, and 1 in sum along the last axis."""
-    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def activate(x: Array, activation: str) -> Array:
-    """QuickGELU x sigmoid(1.702 x), or GELU x Phi(x)."""
-    if activation == "quick_gelu":
-        with np.errstate(over="ignore"):  # exp(large) is inf and x / inf is the 0 that is wanted
-            return x / (1 + np.exp(np.float32(-1.702) * x))
-    return x * np.float32(0.5) * (1 + erf(x * np.float32(0.5**0.5)))
-
-
-def erf(x: Array) -> Array:
-    """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26); numpy has none."""
-    t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
-    series = np.zeros_like(t)
-    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        series = (series + np.float32(coefficient)) * t
-    return np.sign(x) * (1 - series * np.exp(-x * x))
-
 
 TOKENS_AT_ONCE = 1_024  # enough to keep the matrix products busy
 
 
 class NumpyEncoder:
-    """The Encoder of a ViT checkpoint read with `framework="numpy"`: for a handful of items, in float32."""
+    """The Encoder of a checkpoint read with `framework="numpy"`: for a handful of items, in float32."""
 
     dtype = "float32"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        if isinstance(checkpoint.config.vision, ResNetConfig):
-            raise TorchNeededError(f"{checkpoint.source} has a ResNet image tower, which the torch encoder computes.")
         self.checkpoint = checkpoint
         self.weights = {name: np.asarray(tensor, dtype=np.float32) for name, tensor in checkpoint.tensors.items()}
         self.tokenizer = tokenizer_of(checkpoint)
@@ -151,32 +61,48 @@ class NumpyEncoder:
         return rows.features if on_error is None else rows
 
     def iter_images(self, images: Iterable[ImageSource], *, on_error: OnError | None = None) -> Iterator[Rows]:
-        """One image at a time."""
-        config = self.checkpoint.config
-        assert isinstance(config.vision, ViTConfig)
+        """One image at a time, in order; each core opens and computes its own."""
         check_are_images(images)
-        for index, source in enumerate(images):
-            decoded = decode([(index, source)], self.checkpoint.preprocess, "exact")
+
+        def computed(batch: Numbered) -> tuple[Decoded, Features]:
+            decoded = decode(batch, self.checkpoint.preprocess, "exact")
+            return decoded, self._encode_images(decoded.pixels) if decoded.indices else decoded.pixels
+
+        for decoded, features in map_ahead(plain_pool(), computed, numbered_batches(images, 1), ahead=2 * core_count()):
             for failure in decoded.failures:
                 if on_error is None:
                     raise failure[2]
                 on_error(*failure)
-            if not decoded.indices:
-                continue
-            feature = encode_images(decoded.pixels, self.weights, config.vision, config.activation)
-            yield Rows(np.array([index]), finite(_unit(feature), self.checkpoint.source))
+            if decoded.indices:
+                yield Rows(np.array(decoded.indices), features)
+
+    def _encode_images(self, pixels: Array) -> Features:
+        config = self.checkpoint.config
+        if isinstance(config.vision, ResNetConfig):
+            features = numpy_resnet.encode_images(pixels, self._convolutions, self.weights, config.vision)
+        else:
+            features = numpy_towers.encode_images(pixels, self.weights, config.vision, config.activation)
+        return self._unit(features)
+
+    @cached_property
+    def _convolutions(self) -> numpy_resnet.Convolutions:
+        return numpy_resnet.fold_batch_norms(self.weights)
 
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
         """(N, E) unit rows in the order of `texts`; texts of similar length are computed together."""
         config = self.checkpoint.config
         batch = token_ids(texts, self.tokenizer, config.text.context_length, on_long)
-        features = np.empty((len(batch), self.embed_dim), np.float32)
-        for chosen in text_batches(batch, TOKENS_AT_ONCE):
+        parts = list(text_batches(batch, TOKENS_AT_ONCE))
+
+        def computed(chosen: list[int]) -> Features:
             ends = np.array([len(batch[i]) - 1 for i in chosen])
             tokens = pad([batch[i] for i in chosen], int(ends.max()) + 1)
-            features[chosen] = _unit(encode_texts(tokens, ends, self.weights, config.text, config.activation))
-        return finite(features, self.checkpoint.source)
+            return self._unit(numpy_towers.encode_texts(tokens, ends, self.weights, config.text, config.activation))
 
+        features = np.empty((len(batch), self.embed_dim), np.float32)
+        for chosen, rows in zip(parts, map_ahead(plain_pool(), computed, parts, ahead=2 * core_count()), strict=True):
+            features[chosen] = rows
+        return features
 
-def _unit(features: Array) -> Array:
-    return features / np.linalg.norm(features, axis=-1, keepdims=True)
+    def _unit(self, features: Array) -> Features:
+        return finite(features / np.linalg.norm(features, axis=-1, keepdims=True), self.checkpoint.source)

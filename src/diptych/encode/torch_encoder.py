@@ -27,7 +27,7 @@ from diptych.encode.encoder import (
     tokenizer_of,
 )
 from diptych.encode.prefix_tree import pooled_prompts
-from diptych.encode.workers import core_count, core_pool, decode_pool, map_ahead
+from diptych.encode.workers import core_count, core_pool, map_ahead, plain_pool
 from diptych.images import ImageSource
 from diptych.model.clip import CLIP, compute_in
 from diptych.preprocess import METHODS, PreprocessKind
@@ -169,7 +169,7 @@ class TorchEncoder:
         elif self.device.type == "cpu":
             yield from map_ahead(core_pool(), decoded_and_computed, batches, ahead=2 * core_count())
         else:
-            for pixels in map_ahead(decode_pool(), decoded, batches, ahead=2 * core_count()):
+            for pixels in map_ahead(plain_pool(), decoded, batches, ahead=2 * core_count()):
                 yield pixels, self._compute(compute, pixels)
 
     @torch.inference_mode()

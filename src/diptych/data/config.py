@@ -1,6 +1,7 @@
 """Which pairs to learn from, and how: the [data] table of a training config, and what `diptych evaluate` reads."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 SourceFormat = Literal["auto", "webdataset", "parquet", "table", "folder"]
@@ -28,8 +29,11 @@ class SourceConfig:
     image_root: str | None = None  # tables: file names are relative to this; None: to the table
 
     def __post_init__(self) -> None:
-        if self.weight is not None and not 0 <= self.weight < float("inf"):
-            raise ValueError(f"weight must be 0 or more, got {self.weight}")
+        _require(self.weight is None or 0 <= self.weight < inf, f"weight must be 0 or more, got {self.weight}")
+        if isinstance(self.templates, tuple):
+            _require(bool(self.templates), "templates must hold at least one prompt")
+            for template in self.templates:
+                _require("{}" in template, f"each of the templates needs {{}} where the name goes, got {template!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +45,16 @@ class AugmentConfig:
     min_ratio: float = 0.75  # of width to height; 1 with max_ratio 1 crops squares only
     max_ratio: float = 4 / 3
     flip: bool = False
-    colour_jitter: float = 0.0  # strength of changes in brightness, contrast, saturation
+    colour_jitter: float = 0.0  # brightness, contrast and saturation change by up to this share
     greyscale: float = 0.0  # probabilities, here and below
-    erase: float = 0.0
+    erase: float = 0.0  # of a rectangle (Zhong et al. 2020)
+
+    def __post_init__(self) -> None:
+        scales, ratios = (self.min_scale, self.max_scale), (self.min_ratio, self.max_ratio)
+        _require(0 < scales[0] <= scales[1] <= 1, f"0 < min_scale <= max_scale <= 1 must hold, got {scales}")
+        _require(0 < ratios[0] <= ratios[1] < inf, f"0 < min_ratio <= max_ratio must hold, got {ratios}")
+        for name in ("colour_jitter", "greyscale", "erase"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must be from 0 to 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +66,21 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     workers: int = 2  # processes that decode ahead; 0 decodes in the training process
     bad_sample_limit: float = 0.01  # share of samples that may be unreadable before the run stops
+
+    def __post_init__(self) -> None:
+        _require(bool(self.sources), "sources must hold at least one source")
+        weighted = [source.weight for source in self.sources]
+        mixed = None in weighted and any(weighted)
+        _require(not mixed, "give a weight to every source or to none: without one it is the number of samples")
+        _require(
+            self.epoch_samples is None or self.epoch_samples >= 1,
+            f"epoch_samples must be 1 or more, got {self.epoch_samples}",
+        )
+        _require(self.workers >= 0, f"workers must be 0 or more, got {self.workers}")
+        limit = self.bad_sample_limit
+        _require(0 <= limit <= 1, f"bad_sample_limit must be from 0 to 1, got {limit}")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)

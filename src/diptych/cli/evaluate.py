@@ -80,7 +80,7 @@ def zero_shot(
     sources = _open(paths, format, image_column=image_column, class_column=class_column)
     encoder = encoder_for(
         model,
-        items=_count(sources, limit),
+        items=_count(sources, limit) + len(templates or ()),  # many sentences are not a handful either
         revision=revision,
         preset=preset,
         activation=activation,

@@ -8,6 +8,7 @@ from diptych import __version__
 from diptych.cli.cache import cache
 from diptych.cli.classify import classify
 from diptych.cli.convert import convert
+from diptych.cli.data import data
 from diptych.cli.evaluate import evaluate
 from diptych.cli.info import info
 from diptych.cli.models import models
@@ -23,6 +24,7 @@ app = typer.Typer(
 for verb in (classify, models, info, convert, train, plot, cache):
     app.command()(verb)
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(data, name="data")
 
 
 def _print_version(is_asked: bool) -> None:

@@ -1,0 +1,201 @@
+"""`diptych data`: look at pairs before a run learns from them, and drop those that it should not."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diptych.cli.options import Activation, Json, Model, Preset, Revision
+
+data = typer.Typer(help="Check image-text pairs before training; filter unfiltered ones.", rich_markup_mode="rich")
+
+Arguments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CONFIG_OR_PATH...",
+        help="A training config (.toml), or data: webdataset tars, Parquet, CSV, a folder of classes, a glob.",
+    ),
+]
+Validation = Annotated[
+    list[str] | None,
+    typer.Option("--validation", help="Data to measure on, beside the config's; may be given several times."),
+]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Another value for one key of the config.")]
+ImageColumn = Annotated[str | None, typer.Option(help="Of tables and Parquet, where its name does not tell.")]
+CaptionColumn = Annotated[list[str] | None, typer.Option(help="Likewise; may be given several times.")]
+
+
+@data.command()
+def check(
+    inputs: Arguments,
+    validation: Validation = None,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a contact sheet of random pairs: a PNG.")
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, help="How many pairs are on it.")] = 48,
+    seed: Annotated[int, typer.Option(help="Another one puts other pairs on it.")] = 0,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
+    as_json: Json = False,
+) -> int:
+    """Read every pair: counts, sizes, lengths, repeats, leaks into validation, what cannot be used.
+
+    Exits with 1 if something would stop a run or spoil what it measures.
+
+    [dim]Example: diptych data check config.toml -o sheet.png[/dim]
+    """
+    import json
+    from dataclasses import asdict
+
+    from diptych.cli.data_inputs import Columns, measures_of, read_inputs
+    from diptych.cli.data_tables import print_check
+    from diptych.data.check import check_sources
+    from diptych.data.contact_sheet import contact_sheet
+    from diptych.data.open import open_source
+    from diptych.files import atomic_write
+    from diptych.images import open_image
+
+    if output is not None and output.suffix.lower() != ".png":
+        raise ValueError(f"The contact sheet is a PNG: give -o a name that ends in .png, got {output}.")
+    given = read_inputs(inputs, validation or (), overrides or (), Columns(image=image_column, caption=caption_column))
+    training = [open_source(source) for source in given.training]
+    held_out = [open_source(source) for source in given.validation]
+    weights = [each.weight for each in given.training]
+    report = check_sources(
+        training,
+        held_out,
+        measures_of(given.config),
+        weights=[len(s) if weight is None else weight for s, weight in zip(training, weights, strict=True)],
+        progress=True,
+    )
+    if output is not None:
+        sheet = contact_sheet(training, lambda image: open_image(image, shortest_side=256), pairs=pairs, seed=seed)
+        with atomic_write(output) as temporary:
+            sheet.save(temporary, "PNG")
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2, ensure_ascii=True))
+    else:
+        print_check(report)
+    for problem in report.problems:
+        typer.echo(f"diptych: {problem}", err=True)
+    return 1 if report.problems else 0
+
+
+@data.command("filter")
+def filter_(
+    context: typer.Context,
+    inputs: Arguments,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The folder of webdataset shards to write; without it, only report."),
+    ] = None,
+    min_words: Annotated[int | None, typer.Option(help="Captions of fewer words are dropped.")] = None,
+    max_words: Annotated[int | None, typer.Option(help="Captions of more words are dropped.")] = None,
+    require_pattern: Annotated[
+        str | None, typer.Option(help="Captions in which this regular expression is not found are dropped.")
+    ] = None,
+    drop_pattern: Annotated[
+        str | None, typer.Option(help="Captions in which this regular expression is found are dropped.")
+    ] = None,
+    max_images_per_caption: Annotated[
+        int | None, typer.Option(help="Captions that more images have are dropped: boilerplate.")
+    ] = None,
+    min_side: Annotated[int | None, typer.Option(help="Least shortest side, in pixels.")] = None,
+    max_aspect: Annotated[float | None, typer.Option(help="Most that the longest side is over the shortest.")] = None,
+    keep_duplicates: Annotated[
+        bool, typer.Option("--keep-duplicates", help="Keep images that are the same byte for byte.")
+    ] = False,
+    min_similarity: Annotated[
+        float | None, typer.Option(help="Least cosine of image and caption under --model.")
+    ] = None,
+    keep_share: Annotated[
+        float | None, typer.Option(help="Of what the other rules leave, the share that is most similar.")
+    ] = None,
+    validation: Validation = None,
+    overrides: Overrides = None,
+    shard_size: Annotated[int, typer.Option(min=1, help="Pairs in each tar.")] = 10_000,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it holds something else.")] = False,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
+    as_json: Json = False,
+    model: Model = None,
+    revision: Revision = None,
+    preset: Preset = None,
+    activation: Activation = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+) -> None:
+    """Drop pairs by caption, size, repeats and similarity; write the others, images unchanged, to webdataset shards.
+
+    Pairs that cannot be used and images of validation sets are always dropped. Each that is dropped is named in
+    OUT/dropped.jsonl with its reason.
+
+    [dim]Example: diptych data filter web.tar -o kept --min-words 3 --keep-share 0.3 --model ViT-B/32[/dim]
+    """
+    import json
+    from dataclasses import asdict
+
+    from diptych.checkpoints.postcard import POSTCARD
+    from diptych.cli.data_inputs import Columns, image_size, read_inputs
+    from diptych.cli.data_tables import print_filter
+    from diptych.data.filter import filter_pairs
+    from diptych.data.open import open_source
+    from diptych.data.rules import Rules
+    from diptych.data.selection import Candidates
+    from diptych.encode.choose import encoder_for
+    from diptych.encode.similarity import PairSimilarity
+    from diptych.encode.workers import core_count
+    from diptych.zeroshot import DEFAULT_TEMPLATE
+
+    rules = Rules(
+        min_words=min_words,
+        max_words=max_words,
+        require_pattern=require_pattern,
+        drop_pattern=drop_pattern,
+        max_images_per_caption=max_images_per_caption,
+        min_side=min_side,
+        max_aspect=max_aspect,
+        keep_duplicates=keep_duplicates,
+        min_similarity=min_similarity,
+        keep_share=keep_share,
+    )
+    is_model_typed = getattr(context.get_parameter_source("model"), "name", "") == "COMMANDLINE"  # not the environment
+    if is_model_typed and not rules.needs_similarity:
+        raise ValueError("--model judges how similar image and caption are: say --min-similarity or --keep-share too.")
+    given = read_inputs(inputs, validation or (), overrides or (), Columns(image=image_column, caption=caption_column))
+    sources = [open_source(source) for source in given.training]
+    about: dict[str, object] = {"inputs": inputs}
+    similarity = None
+    if rules.needs_similarity:
+        encoder = encoder_for(
+            model,
+            items=sum(map(len, sources)),
+            revision=revision,
+            preset=preset,
+            activation=activation,
+            dtype=dtype,
+            device=device,
+        )
+        similarity = PairSimilarity(encoder, DEFAULT_TEMPLATE)
+        about |= {"model": model or POSTCARD, "fingerprint": encoder.fingerprint}
+    candidates = Candidates(
+        sources=sources,
+        rules=rules,
+        measure_image=image_size,
+        validation=[open_source(source) for source in given.validation],
+        similarity=similarity,
+        workers=core_count(),
+        progress=True,
+    )
+    report = filter_pairs(candidates, output, shard_size=shard_size, overwrite=overwrite, about=about)
+    if as_json:
+        typer.echo(json.dumps({**about, **asdict(report)}, indent=2, ensure_ascii=True))
+        return
+    print_filter(report)
+    where = (
+        "Nothing is written without -o."
+        if output is None
+        else f"\n{report.kept:,} pairs in {report.shards} shards are in {output}."
+    )
+    typer.echo(where)

@@ -8,7 +8,7 @@ from typing import Any
 
 from diptych import __version__
 from diptych.model.config import CLIPConfig, ResNetConfig
-from diptych.model.shapes import parameter_count
+from diptych.model.shapes import parameter_count, tensor_shapes
 from diptych.settings import to_dict
 from diptych.train.log import clock
 from diptych.train.setup import Run
@@ -78,14 +78,18 @@ def _architecture(config: CLIPConfig) -> str:
     height, width = vision.image_size
     return (
         f"{kind} on {height} x {width} pixels, a text transformer of {text.layers} layers, width {text.width}, "
-        f"in a space of {config.embed_dim}; {parameter_count(config) / 1e6:.1f} M parameters"
+        f"in a space of {config.embed_dim}; {parameter_count(tensor_shapes(config)) / 1e6:.1f} M parameters"
     )
 
 
 def _data(run: Run) -> str:
-    shares = run.loader.mixture.shares
+    weights = [
+        float(len(source)) if config.weight is None else config.weight
+        for source, config in zip(run.sources, run.config.data.sources, strict=True)
+    ]
     rows = [
-        f"| {source.name} | {len(source):,} | {share:.1%} |" for source, share in zip(run.sources, shares, strict=True)
+        f"| {source.name} | {len(source):,} | {weight / sum(weights):.1%} |"
+        for source, weight in zip(run.sources, weights, strict=True)
     ]
     return "\n".join(["| source | pairs | share of the mixture |", "|---|---|---|", *rows])
 

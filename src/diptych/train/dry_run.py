@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from diptych.model.shapes import parameter_count
+from diptych.model.shapes import parameter_count, tensor_shapes
 from diptych.train.config import RunConfig
 from diptych.train.distributed import join_world
 from diptych.train.schedule import learning_rate_share
@@ -62,7 +62,7 @@ def dry_run(config: RunConfig) -> Estimate:
             batches.close()
         counted = _STEPS - 1
         return Estimate(
-            parameters=parameter_count(run.start.config),
+            parameters=parameter_count(tensor_shapes(run.start.config)),
             learning_parameters=sum(p.numel() for p in run.learner.towers.parameters() if p.requires_grad),
             samples=sum(len(source) for source in run.sources),
             steps=run.steps,

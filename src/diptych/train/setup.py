@@ -17,6 +17,7 @@ from diptych.images import open_image
 from diptych.model.clip import CLIP
 from diptych.model.config import CLIPConfig, ResNetConfig
 from diptych.preprocess import Preprocess
+from diptych.prompts import TEMPLATES
 from diptych.settings import to_dict
 from diptych.tokenizer import Tokenizer, cut
 from diptych.train.config import ModelConfig, RunConfig
@@ -129,6 +130,8 @@ def make_loader(
         seed=config.seed,
         rank=world.rank,
         world_size=world.size,
+        named_templates=TEMPLATES,
+        pin_memory=world.device.type == "cuda",
     )
 
 

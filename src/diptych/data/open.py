@@ -1,0 +1,48 @@
+"""`open_source`: pairs of any layout, wherever they lie, as a Source."""
+
+from diptych.data.class_folders import open_class_folders
+from diptych.data.config import SourceConfig, SourceFormat
+from diptych.data.image_bytes import Images
+from diptych.data.index import Index
+from diptych.data.locate import TABLE_SUFFIXES, detect, find, shard_files, source_name
+from diptych.data.parquet import has_image_bytes
+from diptych.data.remote import local_copy
+from diptych.data.sample import DataError, Source
+from diptych.data.shard_index import ShardIndexer
+from diptych.data.source import IndexedSource
+from diptych.data.table import open_tables
+
+
+def open_source(config: SourceConfig) -> Source:
+    """The pairs that a config names; the first time they are indexed, which our cache keeps, then it is instant.
+
+    Raises DataError, in one line, where there is nothing, no image, no text, a column is missing or a file is damaged.
+    """
+    places = find(config)
+    index, images = _open(places, config.format if config.format != "auto" else _layout(places, config), config)
+    where = places[0] if len(places) == 1 else f"{places[0]} ... ({len(places)} places)"
+    if len(index) == 0:
+        raise DataError(f"{where} holds no images with texts.")
+    if len(index.places) == 0 and not (index.sizes >= 0).any():
+        raise DataError(f"{where} holds texts but no images.")
+    if not index.has_texts:
+        raise DataError(f"{where} holds images, but neither captions nor class names that are not empty.")
+    return IndexedSource(source_name(config), index, images)
+
+
+def _layout(places: list[str], config: SourceConfig) -> SourceFormat:
+    layout = detect(places)
+    if layout == "parquet":
+        first = shard_files(places, (".parquet",))[0]
+        return "parquet" if has_image_bytes(local_copy(first), first, config) else "table"
+    return layout
+
+
+def _open(places: list[str], layout: SourceFormat, config: SourceConfig) -> tuple[Index, Images]:
+    if layout == "webdataset":
+        return ShardIndexer(shard_files(places, (".tar",)), layout, config).open()
+    if layout == "parquet":
+        return ShardIndexer(shard_files(places, (".parquet",)), layout, config).open()
+    if layout == "table":
+        return open_tables(shard_files(places, (*TABLE_SUFFIXES, ".parquet")), config)
+    return open_class_folders(places)

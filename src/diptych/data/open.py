@@ -1,16 +1,16 @@
 """`open_source`: pairs of any layout, wherever they lie, as a Source."""
 
-from diptych.data.class_folders import open_class_folders
 from diptych.data.config import SourceConfig, SourceFormat
-from diptych.data.image_bytes import Images
-from diptych.data.index import Index
-from diptych.data.locate import TABLE_SUFFIXES, detect, find, shard_files, source_name
-from diptych.data.parquet import has_image_bytes
-from diptych.data.remote import local_copy
+from diptych.data.readers.folder import open_class_folders
+from diptych.data.readers.image_bytes import Images
+from diptych.data.readers.index import Index
+from diptych.data.readers.locate import TABLE_SUFFIXES, detect, find, shard_files, source_name
+from diptych.data.readers.parquet import has_image_bytes
+from diptych.data.readers.remote import local_copy
+from diptych.data.readers.shards import ShardIndexer
+from diptych.data.readers.source import IndexedSource
+from diptych.data.readers.table import open_tables
 from diptych.data.sample import DataError, Source
-from diptych.data.shard_index import ShardIndexer
-from diptych.data.source import IndexedSource
-from diptych.data.table import open_tables
 
 
 def open_source(config: SourceConfig) -> Source:

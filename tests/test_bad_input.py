@@ -212,7 +212,6 @@ ARGUMENTS = [
     Row("device of no kind", lambda b: [*b.classify(b.photo), "--device", "gpu"], "no device 'gpu': give auto, cpu", 2),
     Row("device of another kind", lambda b: [*b.classify(b.photo), "--device", "xla"], "computes on cpu, cuda", 2),
     Row("device that is not there", lambda b: [*b.classify(b.photo), "--device", "cuda:99"], "torch sees", 2),
-    Row("no model", lambda b: ["classify", b.photo, "--labels", "a,b"], "which with --model"),
     Row("format unknown", lambda b: ["convert", b.model, b.folder / "o", "--format", "onnx"], "--format must be", 2),
     Row("activation unknown", lambda b: ["convert", b.model, b.folder / "o", "--activation", "relu"], "got 'relu'", 2),
     Row("preset unknown", lambda b: ["info", b.model, "--preset", "ViT-Z"], "no preset 'ViT-Z'; presets: RN50"),
@@ -511,7 +510,6 @@ CALLS = [
     Call("preprocess", lambda e, _: diptych.load(e.checkpoint.source, preprocess="quick"), ValueError, "got 'quick'"),  # type: ignore[arg-type]
     Call("image size", lambda e, _: diptych.load(e.checkpoint.source, image_size=5), diptych.CheckpointError, "patch"),
     Call("activation", lambda e, _: diptych.load(e.checkpoint.source, activation="elu"), ValueError, "got 'elu'"),  # type: ignore[arg-type]
-    Call("no name", lambda *_: diptych.load(), diptych.CheckpointError, "give load"),
     Call("format", lambda e, p: e.save(p.parent / "out", "onnx"), ValueError, "got 'onnx'"),  # type: ignore[arg-type]
     Call("saved on a file", lambda e, p: e.save(p), diptych.DiptychError, r"good\.jpg is a file"),
     Call(

@@ -9,7 +9,6 @@ from diptych.checkpoints.save import Format
 from diptych.encode.devices import DType, resolve_device, resolve_dtype
 from diptych.encode.encoder import Array, Features, OnError, OnLong, Rows
 from diptych.encode.torch_encoder import TorchEncoder
-from diptych.errors import CheckpointError
 from diptych.images import ImageSource
 from diptych.preprocess import PreprocessKind
 from diptych.zeroshot import ClassNames, Templates, ZeroShotClassifier, build_classifier
@@ -34,9 +33,10 @@ def load(
 ) -> "DualEncoder":
     """Both towers of a CLIP, ready to encode.
 
-    `name` is, in this order: an existing path (a folder of Diptych, Hugging Face or OpenCLIP, or a weights file); one
-    of OpenAI's nine names ("ViT-B/32"); OpenCLIP's "preset:tag" ("ViT-B-32:laion2b_s34b_b79k"); a hub id "org/repo",
-    of which `revision` is a branch, tag or commit.
+    Without a `name` it is postcard, the small model in the package, which needs no network. `name` is, in this order:
+    an existing path (a folder of Diptych, Hugging Face or OpenCLIP, or a weights file); "postcard"; one of OpenAI's
+    nine names ("ViT-B/32"); OpenCLIP's "preset:tag" ("ViT-B-32:laion2b_s34b_b79k"); a hub id "org/repo", of which
+    `revision` is a branch, tag or commit.
 
     `dtype` "auto" is bfloat16 where the processor computes it natively, bfloat16 or float16 on a GPU, else float32.
     `image_size` (pixels, or height and width) resizes the position embeddings. `preset` and `activation` say what a
@@ -44,11 +44,6 @@ def load(
 
     Raises CheckpointError, in one line, for what cannot be found, fetched, read or fitted.
     """
-    if name is None:
-        raise CheckpointError(
-            "This version has no model of its own yet: give load() a path, one of OpenAI's names ('ViT-B/32'), "
-            "OpenCLIP's 'preset:tag' or a hub id 'org/repo'."
-        )
     resolve_dtype(dtype, resolve_device(device))  # what cannot be computed is said before anything is fetched
     checkpoint = load_checkpoint(name, revision=revision, preset=preset, activation=activation, image_size=image_size)
     return DualEncoder(TorchEncoder(checkpoint, device=device, dtype=dtype, preprocess=preprocess))

@@ -15,7 +15,6 @@ import diptych
 import seeded
 from diptych import DualEncoder
 from diptych.checkpoints import load_checkpoint
-from diptych.encode.choose import encoder_for
 from diptych.encode.numpy_encoder import NumpyEncoder
 from diptych.encode.numpy_towers import erf
 from diptych.errors import ImageError, TextTooLongError
@@ -222,13 +221,6 @@ def test_erf_is_close_to_the_standard_librarys() -> None:
 
     x = np.linspace(-5, 5, 2_001, dtype=np.float32)
     assert_allclose(erf(x), [exact_erf(v) for v in x], atol=5e-7)  # 1.5e-7 of the formula, and float32
-
-
-def test_a_model_must_be_named() -> None:
-    with pytest.raises(diptych.CheckpointError, match="--model"):
-        encoder_for(None, items=1)
-    with pytest.raises(diptych.CheckpointError, match="give load"):
-        diptych.load()
 
 
 def test_a_model_changed_in_place_has_another_fingerprint_and_is_saved_as_it_is(

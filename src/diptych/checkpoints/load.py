@@ -17,6 +17,7 @@ from diptych.checkpoints.checkpoint import (
     resized,
 )
 from diptych.checkpoints.open_clip_tags import OPEN_CLIP_TAGS
+from diptych.checkpoints.postcard import POSTCARD, load_postcard
 from diptych.checkpoints.reading import Framework, find_weights, read_json, read_tensors
 from diptych.errors import CheckpointError
 from diptych.model.config import ACTIVATIONS, Activation, CLIPConfig
@@ -29,7 +30,7 @@ _WEIGHTS_BESIDE = {open_clip.CONFIG_NAME: open_clip.WEIGHTS_NAME, "config.json":
 
 
 def load_checkpoint(
-    name: str | Path,
+    name: str | Path | None,
     *,
     revision: str | None = None,
     preset: str | CLIPConfig | None = None,
@@ -37,7 +38,9 @@ def load_checkpoint(
     image_size: int | tuple[int, int] | None = None,
     framework: Framework = "torch",
 ) -> Checkpoint:
-    """Find and read weights: a path, one of OpenAI's nine names, OpenCLIP's `preset:tag`, or a hub id `org/repo`.
+    """Find and read weights: a path, "postcard", one of OpenAI's names, OpenCLIP's `preset:tag`, a hub id `org/repo`.
+
+    None is postcard, the model in the package, whatever the working folder has under that name.
 
     `preset` (a name or a config) and `activation` say what a bare state dict leaves open. `image_size`, in pixels,
     (height, width) or one number for both, resizes the position embeddings. `framework="numpy"` reads safetensors
@@ -47,7 +50,9 @@ def load_checkpoint(
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}.")
     size = None if image_size is None else _height_and_width(image_size)
     config = _preset_config(preset, activation)
-    checkpoint = _find(str(name), revision, config, activation, framework)
+    if name is None and revision is not None:
+        raise ValueError(f"revision goes with a hub id; {POSTCARD} has none.")
+    checkpoint = load_postcard(framework) if name is None else _find(str(name), revision, config, activation, framework)
     if config is not None and canonical(checkpoint.config) != canonical(config):
         given = preset if isinstance(preset, str) else "given"
         raise CheckpointError(
@@ -91,7 +96,8 @@ def _find(
         raise CheckpointError("The model's name is empty: is a variable unset?")
     name = name.removeprefix("hf-hub:")  # OpenCLIP's spelling
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (the method raises where "~x" is a file and no user)
-    if revision is not None and (_exists(path) or name in OPENAI_PRESETS or _split_tag(name)):
+    has_none = _exists(path) or name == POSTCARD or name in OPENAI_PRESETS or _split_tag(name)
+    if revision is not None and has_none:
         raise ValueError(f"revision goes with a hub id; {name} has none.")
     if _exists(path):
         if path.is_file() and hub.is_altered_openai_file(path):
@@ -100,6 +106,8 @@ def _find(
                 "Fetch it again, or rename it if it is meant to differ."
             )
         return load_path(path, config=config, activation=activation, framework=framework)
+    if name == POSTCARD:
+        return load_postcard(framework)
     if name in OPENAI_PRESETS:
         return replace(load_path(hub.openai_file(name), framework=framework), source=name)
     if tagged := _split_tag(name):
@@ -113,7 +121,7 @@ def _find(
         or not re.fullmatch(r"[^/\s]+/[^/\s]+", name)
     ):
         raise CheckpointError(
-            f"There is no file or folder {name!r}, and it names no model: give a path, one of OpenAI's "
+            f"There is no file or folder {name!r}, and it names no model: give a path, {POSTCARD}, one of OpenAI's "
             f"({', '.join(OPENAI_PRESETS)}), OpenCLIP's preset:tag (ViT-B-32:laion2b_s34b_b79k), or a hub id org/repo."
         )
     folder = hub.hub_files(name, revision=revision)

@@ -21,7 +21,7 @@ def classify(
     ] = None,
     template: Annotated[
         str | None,
-        typer.Option(help='A set by name (imagenet), one template with {}, or a file. [default: "a photo of a {}."]'),
+        typer.Option(help='A set by name (imagenet), one template with {}, or a file. \\[default: "a photo of a {}."]'),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many labels to show for each photo.")] = 5,
     multi: Annotated[bool, typer.Option("--multi", help="Any number of labels may hold, each by itself.")] = False,

@@ -8,7 +8,7 @@ from diptych.cli.options import Activation, Json, Preset, Revision
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="A path, a name, a hub id, or a preset without weights.")],
+    model: Annotated[str, typer.Argument(help="A path, a name, a hub id, or a preset without weights.")] = "postcard",
     revision: Revision = None,
     preset: Preset = None,
     activation: Activation = None,

@@ -10,7 +10,8 @@ Model = Annotated[
         "--model",
         "-m",
         envvar="DIPTYCH_MODEL",
-        help="A path, one of OpenAI's names (ViT-B/32), OpenCLIP's preset:tag, or a hub id org/repo.",
+        help="A path, one of OpenAI's names (ViT-B/32), OpenCLIP's preset:tag, or a hub id org/repo. "
+        "\\[default: postcard, the small model in the package]",
     ),
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")]

@@ -1,14 +1,18 @@
 """What `diptych data check` finds in sources: counted by hand on pairs in memory, then through the command."""
 
 import io
-from collections.abc import Iterable, Sequence
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from diptych.cli import main
 from diptych.cli.data_inputs import image_size
 from diptych.data.check import CheckReport, Measures, Overlap, Spread, check_sources
 from diptych.data.contact_sheet import contact_sheet
@@ -16,6 +20,8 @@ from diptych.data.sample import Source
 from diptych.data.scan import in_threads
 from diptych.images import open_image
 from memory_source import MemorySource, captioned, labelled, picture
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 def count_tokens(texts: Sequence[str]) -> Iterable[int]:
@@ -121,7 +127,7 @@ def test_training_images_in_a_validation_set_are_a_leak() -> None:
     report = check([PETS], [MemorySource(name="val", samples=samples)])
     assert report.overlaps == (Overlap(first="pets", second="val", is_leak=True, keys=(("b", "x"),)),)
     (problem,) = report.problems
-    assert problem.startswith("1 images of val, a validation set, are in pets too (the first: x)")
+    assert problem.startswith("pets holds images of val, a validation set: 1 (the first: b); leave them out")
 
 
 def test_images_that_training_sources_share_are_told_but_no_problem() -> None:
@@ -196,6 +202,131 @@ def test_unreadable_pairs_have_a_place_on_the_contact_sheet() -> None:
 def test_a_contact_sheet_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one pair and one column, got 0 and 8"):
         sheet(PETS, pairs=0)
+
+
+# ---- the command
+
+
+@pytest.fixture
+def diptych(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs `diptych data check` in an empty folder: exit status, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["diptych", "data", "check", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def write_table(name: str, **pairs: tuple[bytes, str]) -> str:
+    """A CSV and its images in the working folder."""
+    for key, (image, _) in pairs.items():
+        Path(f"{key}.png").write_bytes(image)
+    lines = [f'{key}.png,"{caption}"' for key, (_, caption) in pairs.items()]
+    Path(name).write_text("\n".join(["filename,caption", *lines]) + "\n")
+    return name
+
+
+CONFIG = """
+run = "runs/pets"
+model.preset = "ViT-B-32"
+data.sources = [{ path = "pets.csv" }]
+
+[[evaluate]]
+task = "retrieval"
+source = { path = "val.csv" }
+"""
+
+
+def test_a_config_is_checked_with_the_sets_that_it_evaluates_on(diptych: Run) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"), b=(picture(seed=2), "a brown cat"))
+    write_table("val.csv", c=(picture(seed=3), "a tree"))
+    Path("pets.toml").write_text(CONFIG)
+    status, out, err = diptych("pets.toml")
+    assert (status, err) == (0, "")
+    words = [line.split() for line in out.splitlines()]
+    assert ["pets", "training", "2", "0", "0", "30", "40"] in words
+    assert ["pets", "2", "0", "0.0%", "2", "2.5", "3", "4", "4.5", "5", "0.0%", "-", "-"] in words
+    assert ["val", "validation", "1", "0", "0", "30", "40"] in words
+    assert out.endswith("Nothing here would stop a run.\n")
+
+
+def test_what_would_stop_a_run_is_named_and_the_exit_status_is_1(diptych: Run) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"), b=(b"", "a cat"), c=(picture(seed=2), ""))
+    write_table("val.csv", d=(picture(seed=1), "the same dog"))
+    Path("pets.toml").write_text(CONFIG)
+    status, out, err = diptych("pets.toml")
+    assert status == 1
+    assert "pets/b.png: empty, 0 bytes" in out
+    assert "pets/c.png has neither a caption nor a class." in out
+    assert "Nothing here" not in out
+    bad, leak = err.splitlines()
+    assert bad.startswith("diptych: 66.7% of what training draws cannot be used, more than the 1.0%")
+    assert leak.startswith("diptych: pets holds images of val, a validation set: 1 (the first: a.png)")
+    assert diptych("pets.toml", "--set", "data.bad_sample_limit=0.7", "--json")[2].splitlines() == [leak]
+
+
+def test_paths_are_checked_without_a_config(diptych: Run) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"), b=(picture(seed=1), "a cat " * 40))
+    write_table("val.csv", d=(picture(seed=4), "a tree"))
+    status, out, _ = diptych("pets.csv", "--validation", "val.csv", "--json", "-o", "sheet.png", "--pairs", "2")
+    report = json.loads(out)
+    assert status == 0
+    pets, val = report["sources"]
+    assert (pets["name"], pets["role"], val["name"], val["role"]) == ("pets", "training", "val", "validation")
+    assert pets["images"]["repeated"] == [["b.png", "a.png"]]
+    assert (pets["captions"]["cut"], report["context_length"]) == (1, 77)
+    with Image.open("sheet.png") as sheet:
+        assert (sheet.format, sheet.size[0]) == ("PNG", 2 * 192 + 12)
+
+
+def test_captions_are_counted_in_the_context_of_the_model(diptych: Run) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog in the snow"), b=(picture(seed=2), "a cat"))
+    Path("pets.toml").write_text(SHORT_CONTEXT)
+    report = json.loads(diptych("pets.toml", "--json")[1])
+    assert (report["context_length"], report["sources"][0]["captions"]["cut"]) == (6, 1)
+
+
+SHORT_CONTEXT = """
+run = "runs/pets"
+data.sources = [{ path = "pets.csv" }]
+
+[model.config]
+embed_dim = 8
+vision = { image_size = [32, 32], patch_size = 16, width = 16, layers = 1, heads = 2 }
+text = { context_length = 6, width = 16, layers = 1, heads = 2 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["pets.csv", "-o", "sheet.jpg"],
+            "The contact sheet is a PNG: give -o a name that ends in .png, got sheet.jpg.",
+        ),
+        (["pets.csv", "--set", "seed=1"], "--set changes a key of a config, and none is given: give a .toml file."),
+        (["pets.toml", "pets.csv"], "Give one config, or paths of data, got pets.toml pets.csv."),
+        (["pets.toml", "--caption-column", "text"], "A config names its own columns: leave out --image-column and"),
+        (["no.toml"], "no.toml: cannot be read (no such file or directory)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_told_in_one_line(diptych: Run, arguments: list[str], message: str) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"))
+    Path("pets.toml").write_text(CONFIG)
+    status, out, err = diptych(*arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"diptych: {message}")
+
+
+def test_data_that_does_not_exist_is_told_in_one_line(diptych: Run) -> None:
+    status, _, err = diptych("nowhere.csv")
+    assert status == 1
+    assert err.startswith("diptych: nowhere.csv does not exist")
 
 
 # ---- reading several at a time

@@ -1,8 +1,9 @@
 """What `diptych data filter` keeps, drops and writes: by hand on pairs in memory, then through the command."""
 
 import json
+import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,20 @@ import numpy as np
 import pytest
 
 from diptych.api import DualEncoder
+from diptych.cli import main
 from diptych.cli.data_inputs import image_size
+from diptych.data.config import SourceConfig
 from diptych.data.filter import FilterReport, filter_pairs
+from diptych.data.open import open_source
 from diptych.data.rules import Rules
-from diptych.data.sample import DataError, Sample, SampleError, Source
+from diptych.data.sample import DataError, Sample, SampleError, Source, Texts
 from diptych.data.selection import Candidates, Similarity
 from diptych.data.shards import image_suffix
 from diptych.encode.similarity import PairSimilarity
 from diptych.errors import DiptychError
 from memory_source import MemorySource, captioned, labelled, picture
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 def web(*captions: str) -> MemorySource:
@@ -334,3 +340,105 @@ def test_similarity_is_computed_once_and_kept(
     assert path.stat().st_size == size - len(b"torn")
     PairSimilarity(encoder.encoder, "{}")([*samples, captioned("new", picture(seed=9), "a tree")])
     assert path.stat().st_size == (size - len(b"torn")) // 2 * 3
+
+
+# ---- the command
+
+
+@pytest.fixture
+def diptych(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs `diptych data filter` in a folder that holds web.csv and its images: exit status, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    captions = ["a dog", "a cat in the snow", "dog", "a red bus", "a boat on a lake"]
+    for i in range(len(captions)):
+        Path(f"{i}.png").write_bytes(picture(seed=i))
+    lines = [f"{i}.png,{caption}" for i, caption in enumerate(captions)]
+    Path("web.csv").write_text("\n".join(["filename,caption", *lines, "5.png,not there"]) + "\n")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["diptych", "data", "filter", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_what_is_left_reads_back_as_it_was(diptych: Run) -> None:
+    status, out, err = diptych("web.csv", "-o", "kept", "--min-words", "2", "--shard-size", "3")
+    assert (status, err) == (0, "")
+    assert out.endswith("4 pairs are in kept (shards: 2).\n")
+    words = [line.split() for line in out.splitlines()]
+    assert ["web", "6", "4", "66.7%"] in words
+    assert ["too", "few", "words", "1", "16.7%"] in words
+    assert ["unusable", "1", "16.7%"] in words
+    source = open_source(SourceConfig(path="kept"))
+    samples = [source.read(index) for index in range(len(source))]
+    assert [sample.image for sample in samples] == [picture(seed=i) for i in (0, 1, 3, 4)]
+    captions = ["a dog", "a cat in the snow", "a red bus", "a boat on a lake"]
+    assert [sample.texts for sample in samples] == [Texts(captions=(caption,)) for caption in captions]
+
+
+def test_captions_and_classes_of_a_pair_read_back_as_they_were(tmp_path: Path) -> None:
+    samples = [
+        captioned("two", picture(seed=1), "a dog", "ein Hund, süß"),
+        labelled("class", picture(seed=2), "cat", "kitten"),
+        Sample(key="both", image=picture(seed=3), texts=Texts(captions=("a bus",), class_names=("bus",))),
+    ]
+    run(MemorySource(name="pets", samples=samples), output=tmp_path / "out")
+    source = open_source(SourceConfig(path=str(tmp_path / "out")))
+    assert [source.texts(index) for index in range(len(source))] == [sample.texts for sample in samples]
+
+
+def test_without_an_output_it_only_reports(diptych: Run, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    status, out, _ = diptych("web.csv", "--max-words", "2")
+    assert (status, sorted(tmp_path.iterdir())) == (0, before)
+    assert out.endswith("Nothing is written without -o.\n")
+
+
+def test_a_model_keeps_the_share_that_is_most_similar(diptych: Run, model_folder: Path, encoder: DualEncoder) -> None:
+    model = ("--model", str(model_folder), "--dtype", "float32", "--device", "cpu")
+    status, out, err = diptych("web.csv", "--keep-share", "0.4", *model, "-o", "kept", "--json")
+    assert (status, err) == (0, "")
+    report = json.loads(out)
+    assert (report["model"], report["fingerprint"]) == (str(model_folder), encoder.fingerprint)
+    assert report["dropped"] == {"unusable": 1, "too little similarity": 3}
+    captions = ["a dog", "a cat in the snow", "dog", "a red bus", "a boat on a lake"]
+    images = encoder.encode_images([picture(seed=i) for i in range(5)])
+    cosines = (images * encoder.encode_texts(captions)).sum(axis=1)
+    best = sorted(np.argsort(cosines)[-2:].tolist())
+    assert kept_captions(Path("kept")) == [[captions[i]] for i in best]
+    # The encoder sums in batches of another size, in another order; the file has four digits.
+    got = [about["similarity"] for _, _, about in written(Path("kept"))]
+    np.testing.assert_allclose(got, cosines[best], atol=1e-4)
+
+
+def test_a_config_brings_its_validation_sets(diptych: Run) -> None:
+    Path("val.csv").write_text("filename,caption\n1.png,a cat\n")
+    Path("run.toml").write_text(
+        'run = "r"\nmodel.preset = "ViT-B-32"\ndata.sources = [{ path = "web.csv" }]\n'
+        '[[evaluate]]\ntask = "retrieval"\nsource = { path = "val.csv" }\n'
+    )
+    report = json.loads(diptych("run.toml", "--json")[1])
+    assert report["dropped"] == {"in a validation set": 1, "unusable": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--min-words", "9"], 1, "The rules leave no pair: 5 too few words, 1 unusable. Loosen them."),
+        (["--model", "ViT-B/32"], 2, "--model judges how similar image and caption are: say --min-similarity or"),
+        (["--keep-share", "2"], 2, "keep_share must be above 0 and at most 1, got 2.0"),
+        (["--keep-share", "0.3", "--model", "./nowhere"], 1, "There is no file or folder './nowhere'"),
+        (["--drop-pattern", "*"], 2, "drop_pattern '*' is not a regular expression: nothing to repeat at position 0"),
+        (["-o", "web.csv"], 1, ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_is_told_in_one_line(diptych: Run, arguments: list[str], status: int, message: str) -> None:
+    table = Path("web.csv").read_bytes()
+    got, out, err = diptych("web.csv", *arguments)
+    assert (got, out, err.count("\n")) == (status, "", 1)
+    assert err.startswith(f"diptych: {message}")
+    assert Path("web.csv").read_bytes() == table

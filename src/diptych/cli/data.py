@@ -196,6 +196,6 @@ def filter_(
     where = (
         "Nothing is written without -o."
         if output is None
-        else f"\n{report.kept:,} pairs in {report.shards} shards are in {output}."
+        else f"\n{report.kept:,} pairs are in {output} (shards: {report.shards:,})."
     )
     typer.echo(where)

@@ -91,7 +91,7 @@ def _texts_row(source: SourceReport) -> tuple[str, ...]:
 
 
 def _overlap_title(overlap: Overlap) -> str:
-    return f"{overlap.first} and {overlap.second} share images{': a leak' if overlap.is_leak else ''}:"
+    return f"{overlap.first} and {overlap.second} share images{', a leak' if overlap.is_leak else ''}:"
 
 
 def _print_some(lines: Sequence[str], title: str) -> None:

@@ -83,15 +83,14 @@ def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, font: _Font, pair: 
         shown = pair.image.resize(size, Image.Resampling.BICUBIC)
         sheet.paste(shown, (x + (_SIDE - size[0]) // 2, y + (_SIDE - size[1]) // 2))
     top = y + _SIDE + _GAP // 2
-    pen.text((x, top), _wrapped(pair.title, font, 1)[0], fill=_PALE, font=font)
+    pen.text((x, top), _end_of(pair.title, font), fill=_PALE, font=font)
     for number, line in enumerate(_wrapped(pair.caption, font, _CAPTION_LINES), start=1):
         pen.text((x, top + number * _LINE), line, fill=_INK, font=font)
 
 
 def _wrapped(text: str, font: _Font, lines: int) -> list[str]:
     """The text in at most so many lines of a cell's width; what does not fit ends in dots."""
-    letters = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
-    words = [piece for word in letters.split() for piece in _pieces(word, font)]
+    words = [piece for word in _printable(text[:1000]).split() for piece in _pieces(word, font)]
     wrapped = [""]
     for word in words:
         longer = f"{wrapped[-1]} {word}".strip()
@@ -111,6 +110,19 @@ def _pieces(word: str, font: _Font) -> Iterator[str]:
         end = max(1, fitting)
         yield word[:end]
         word = word[end:]
+
+
+def _end_of(key: str, font: _Font) -> str:
+    """A key in one line: where it is too long, the end tells it from others."""
+    shown = key = _printable(key)
+    while key and font.getlength(shown) > _SIDE:
+        key = key[1:]
+        shown = f"... {key}"
+    return shown
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _ended(line: str, font: _Font) -> str:

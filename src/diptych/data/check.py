@@ -238,6 +238,6 @@ def _leak_lines(overlaps: Sequence[Overlap]) -> Iterator[str]:
     for overlap in overlaps:
         if overlap.is_leak:
             yield (
-                f"{overlap.first} holds images of {overlap.second}, a validation set: {len(overlap.keys):,} (the first: "
-                f"{overlap.keys[0][0]}); leave them out with `diptych data filter --validation`."
+                f"{overlap.first} holds images of {overlap.second}, a validation set: {len(overlap.keys):,} (the "
+                f"first: {overlap.keys[0][0]}); leave them out with `diptych data filter --validation`."
             )

@@ -37,7 +37,7 @@ WITH_TORCH = {
     *("model/attention.py", "model/clip.py", "model/resnet.py", "model/text.py", "model/vision.py"),
     *("model/patch_dropout.py", "model/recompute.py"),
     *("encode/devices.py", "encode/prefix_tree.py", "encode/torch_encoder.py", "openai_api.py", "losses.py"),
-    *("data/loader.py", "data/workers.py"),
+    *("data/augment.py", "data/loader.py", "data/workers.py"),
 }
 # Hosts that the package has addresses of: where weights are published, and where code and standards live.
 HOSTS = {"openaipublic.azureedge.net", "github.com"}

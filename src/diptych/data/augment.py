@@ -8,12 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+import torch.nn.functional as functional
 from PIL import Image
 
 from diptych.data.config import AugmentConfig
 
 Pixels = npt.NDArray[np.uint8]
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of R, G, B (ITU-R BT.601)
+_LUMA = (0.299, 0.587, 0.114)  # of R, G, B (ITU-R BT.601)
 _ERASED_SHARE, _ERASED_RATIO = (0.02, 1 / 3), (0.3, 3.3)  # Zhong et al. 2020, section 4.1
 
 
@@ -66,32 +68,36 @@ def augment(
     """(3, H, W) uint8 of `size` (height, width). ImageError for bytes that are no image."""
     drawn = draw_augmentation(config, generator)
     # A crop of this share of a square has sides of its root; a JPEG is decoded at the least size that still has them.
-    needed = math.ceil(max(size) / math.sqrt(drawn.scale))
-    image = open_image(encoded, shortest_side=needed)
-    width, height, extent = _full_size_and_extent(image)
-    box = _crop(width, height, drawn, config)
-    left, top, right, bottom = extent
-    cropped = image.resize(
-        size[::-1],
-        Image.Resampling.BICUBIC,
-        box=(
-            left + box[0] * (right - left),
-            top + box[1] * (bottom - top),
-            min(right, left + box[2] * (right - left)),
-            min(bottom, top + box[3] * (bottom - top)),
-        ),
-        reducing_gap=2.0,
-    )
-    return _change_levels(np.asarray(cropped), drawn)
+    image = open_image(encoded, shortest_side=math.ceil(max(size) / math.sqrt(drawn.scale)))
+    planes = _resize(image, _crop(image, drawn, config), size)
+    if drawn.is_flipped:
+        planes = planes[:, :, ::-1]
+    if (drawn.brightness, drawn.contrast, drawn.saturation) != (1, 1, 1):
+        planes = _recolour(planes, drawn)
+    if drawn.erased is not None:
+        _erase(planes, drawn.erased)
+    return planes
 
 
-def _crop(width: int, height: int, drawn: Augmentation, config: AugmentConfig) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) as shares of the image.
+def _resize(image: Image.Image, box: tuple[int, int, int, int], size: tuple[int, int]) -> Pixels:
+    """A box (left, top, right, bottom) of an RGB image as (3, H, W) of `size`.
+
+    torch's bicubic filter with antialiasing is Pillow's to a level or two, and at 224 pixels three times as fast.
+    """
+    left, top, right, bottom = box
+    pixels = torch.from_numpy(np.array(image))[top:bottom, left:right].permute(2, 0, 1)
+    resized = functional.interpolate(pixels[None], size=size, mode="bicubic", antialias=True)
+    return resized[0].numpy()
+
+
+def _crop(image: Image.Image, drawn: Augmentation, config: AugmentConfig) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the crop in the pixels that were decoded.
 
     The ratio is drawn, on a logarithmic scale, among those with which a crop of the drawn area fits; where none does,
     the crop is as large as the nearest ratio allows (what torchvision's RandomResizedCrop does after ten attempts).
     """
-    whole = width / height
+    (full_width, full_height), extent = _full_size_and_extent(image)
+    whole = full_width / full_height
     least, most = max(config.min_ratio, whole * drawn.scale), min(config.max_ratio, whole / drawn.scale)
     if least <= most:
         ratio = least * (most / least) ** drawn.ratio
@@ -99,28 +105,31 @@ def _crop(width: int, height: int, drawn: Augmentation, config: AugmentConfig) -
     else:
         ratio = min(max(whole, config.min_ratio), config.max_ratio)
         share_x, share_y = min(1.0, ratio / whole), min(1.0, whole / ratio)
-    left, top = drawn.left * (1 - share_x), drawn.top * (1 - share_y)
-    return max(0.0, left), max(0.0, top), min(1.0, left + share_x), min(1.0, top + share_y)
+    left, right = _span(extent[0], extent[2], share_x, drawn.left)
+    top, bottom = _span(extent[1], extent[3], share_y, drawn.top)
+    return left, top, right, bottom
 
 
-def _change_levels(pixels: Pixels, drawn: Augmentation) -> Pixels:
-    """(H, W, 3) to (3, H, W): flipped, recoloured, a part erased."""
-    if drawn.is_flipped:
-        pixels = pixels[:, ::-1]
-    if (drawn.brightness, drawn.contrast, drawn.saturation) != (1, 1, 1):
-        pixels = _recolour(pixels, drawn)
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    if drawn.erased is not None:
-        _erase(planes, drawn.erased)
-    return planes
+def _span(start: float, end: float, share: float, place: float) -> tuple[int, int]:
+    """A share of what lies between two edges, in whole pixels: at least one, and none that is part empty."""
+    first, last = math.ceil(start), math.floor(end)
+    length = min(last - first, max(1, round(share * (end - start))))
+    first += int(place * (last - first - length + 1))
+    return first, first + length
 
 
-def _recolour(pixels: Pixels, drawn: Augmentation) -> Pixels:
-    """Brightness, then contrast about the mean grey, then saturation about each pixel's grey."""
-    levels = pixels.astype(np.float32) * np.float32(drawn.brightness)
-    levels += (1 - drawn.contrast) * ((levels @ _LUMA).mean() - levels)
-    levels += (1 - drawn.saturation) * ((levels @ _LUMA)[:, :, None] - levels)
-    return np.rint(levels).clip(0, 255).astype(np.uint8)
+def _recolour(planes: Pixels, drawn: Augmentation) -> Pixels:
+    """Brightness, then contrast about the mean grey, then saturation about each pixel's grey: a level's three factors.
+
+    All three are linear, so each channel becomes factor * level + what depends on the pixel's grey alone.
+    """
+    levels = planes.astype(np.float32)
+    grey = _LUMA[0] * levels[0] + _LUMA[1] * levels[1] + _LUMA[2] * levels[2]
+    factor = drawn.brightness * drawn.contrast
+    offset = drawn.brightness * (1 - drawn.contrast) * float(grey.mean())
+    levels *= np.float32(factor * drawn.saturation)
+    levels += np.float32(factor * (1 - drawn.saturation)) * grey + np.float32(offset + 0.5)
+    return levels.clip(0, 255).astype(np.uint8)  # truncates: hence the half
 
 
 def _erase(planes: Pixels, drawn: Sequence[float]) -> None:
@@ -133,8 +142,7 @@ def _erase(planes: Pixels, drawn: Sequence[float]) -> None:
     planes[:, top : top + erased_height, left : left + erased_width] = int(drawn[4] * 256)
 
 
-def _full_size_and_extent(image: Image.Image) -> tuple[int, int, tuple[float, float, float, float]]:
-    """Width and height of the picture, and where it lies in what was decoded of it."""
+def _full_size_and_extent(image: Image.Image) -> tuple[tuple[int, int], tuple[float, float, float, float]]:
+    """(width, height) of the picture, and where it lies in what was decoded of it."""
     reduced: dict[str, Any] = image.info.get("reduced", {"full_size": image.size, "extent": (0, 0, *image.size)})
-    width, height = reduced["full_size"]
-    return width, height, reduced["extent"]
+    return reduced["full_size"], reduced["extent"]

@@ -9,6 +9,8 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from types import TracebackType
@@ -24,6 +26,8 @@ from diptych.data.sample import DataError
 from diptych.errors import DiptychError
 
 _SLOTS = 4  # chunks that a worker may have under way or wait with
+# Ctrl-C and `timeout` reach all processes of a run, whose training process still needs rows: it decides when to stop.
+_RUNS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHARED_MEMORY = "/dev/shm"  # where Linux keeps it; containers are often given 64 MB
 
 
@@ -34,7 +38,8 @@ class WorkerPool:
         shape = (_SLOTS, chunk_rows, 3, *maker.image_size)
         _check_shared_memory(count * torch.Size(shape).numel(), count)
         context = _context()
-        self._workers = [_Worker(context, maker, shape) for _ in range(count)]
+        with _signals_blocked():
+            self._workers = [_Worker(context, maker, shape) for _ in range(count)]
 
     def map(self, chunks: Iterable[Sequence[Draw]]) -> Iterator[tuple[Rows, Tensor]]:
         """Rows and (n, 3, H, W) uint8 pixels of each chunk in order; the pixels hold until the next is asked for."""
@@ -95,9 +100,9 @@ class _Worker:
 
 
 def _serve(pipe: Connection, maker: RowMaker, slots: Tensor) -> None:
-    """A worker's life. Signals meant for the run reach all its processes, and the training process still needs rows."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """A worker's life. It ends with the training process."""
+    for number in _RUNS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     images = slots.numpy()
     while True:
@@ -114,6 +119,20 @@ def _serve(pipe: Connection, maker: RowMaker, slots: Tensor) -> None:
             pipe.send(answer)
         except OSError:
             return
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """What is started in the block does not get the run's signals, not even before it can say that it ignores them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # multiprocessing would start it in the block, and unblock these signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _RUNS_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _context() -> ForkServerContext | SpawnContext:

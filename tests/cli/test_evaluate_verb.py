@@ -35,10 +35,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of six folders, with three pictures each."""
+    """A folder of six folders, with a picture each: few enough to be answered without torch."""
     folder = tmp_path_factory.mktemp("sets") / "animals"
-    for i in range(18):
-        path = folder / NAMES[i % 6] / f"{i}.jpg"
+    for i in range(6):
+        path = folder / NAMES[i] / f"{i}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture(i))
     return folder
@@ -46,11 +46,11 @@ def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A webdataset tar of twelve pictures with two captions each."""
+    """A webdataset tar of six pictures with two captions each."""
     path = tmp_path_factory.mktemp("sets") / "pairs.tar"
     with tarfile.open(path, "w") as tar:
-        for i in range(12):
-            captions = [f"a {NAMES[i % 6]} of kind {i}", f"picture {i}"]
+        for i in range(6):
+            captions = [f"a {NAMES[i]} of kind {i}", f"picture {i}"]
             for suffix, data in (("jpg", picture(i)), ("json", json.dumps({"captions": captions}).encode())):
                 member = tarfile.TarInfo(f"{i:04}.{suffix}")
                 member.size = len(data)
@@ -74,15 +74,15 @@ def test_retrieval_prints_what_python_measures(model: Path, shard: Path) -> None
     encoder = diptych.load(model, dtype=shown["dtype"])
     result = evaluate_retrieval(encoder, open_source(SourceConfig(path=str(shard))))
     assert shown["sets"] == [record(result)]
-    assert (shown["sets"][0]["images"], shown["sets"][0]["captions"]) == (12, 24)
+    assert (shown["sets"][0]["images"], shown["sets"][0]["captions"]) == (6, 12)
 
 
 def test_tables_have_a_row_for_each_set_and_one_for_their_mean(model: Path, animals: Path, shard: Path) -> None:
-    lines = succeeded("evaluate", "zero-shot", animals, animals, "--model", model).splitlines()
+    lines = succeeded("evaluate", "zero-shot", animals, animals, "--limit", 3, "--model", model).splitlines()
     assert lines[0].split() == ["set", "images", "classes", "top-1", "top-5", "mean", "per", "class"]
     assert [line.split()[0] for line in lines[1:]] == ["animals", "animals", "mean"]
-    assert lines[1].split()[1:3] == ["18", "6"]
-    lines = succeeded("evaluate", "retrieval", shard, shard, "--model", model).splitlines()
+    assert lines[1].split()[1:3] == ["3", "6"]
+    lines = succeeded("evaluate", "retrieval", shard, shard, "--limit", 3, "--model", model).splitlines()
     assert lines[0].split() == ["set", "direction", "queries", "R@1", "R@5", "R@10"]
     assert [line.split()[1:4] for line in lines[1:3]] == [["text", "to", "image"], ["image", "to", "text"]]
     assert len(lines) == 7
@@ -102,9 +102,9 @@ def test_labels_and_limit_are_passed_on(model: Path, animals: Path, tmp_path: Pa
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join([*NAMES, "violin"]))
     shown = printed_json(
-        "evaluate", "zero-shot", animals, "--model", model, "--labels-file", labels, "--limit", 6, "--template", "a {}"
+        "evaluate", "zero-shot", animals, "--model", model, "--labels-file", labels, "--limit", 3, "--template", "a {}"
     )
-    assert (shown["sets"][0]["images"], shown["sets"][0]["classes"]) == (6, 7)
+    assert (shown["sets"][0]["images"], shown["sets"][0]["classes"]) == (3, 7)
     assert shown["templates"] == ["a {}"]
 
 
@@ -116,14 +116,14 @@ def test_broken_pictures_are_named_on_stderr_and_too_many_end_the_run(
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(b"not a picture" if path.name == "4.jpg" else path.read_bytes())
     command = ("evaluate", "zero-shot", tmp_path / "some", "--model", model)
-    done = run(*command, "--bad-sample-limit", 0.1)
+    done = run(*command, "--bad-sample-limit", 0.2)
     assert done.returncode == 0
     assert "some: samples that could not be used: 1" in done.stderr
     assert "4.jpg" in done.stderr
-    assert done.stdout.splitlines()[1].split()[1] == "17"
+    assert done.stdout.splitlines()[1].split()[1] == "5"
     done = run(*command)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "1 of 18 samples cannot be used, more than 1.0%" in done.stderr
+    assert "1 of 6 samples cannot be used, more than 1.0%" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from diptych.data.sample import DataError
-from diptych.errors import needs_extra
+from diptych.errors import FetchError, needs_extra
 from diptych.files import atomic_write, cache_dir
 from diptych.progress import Progress
 
@@ -67,10 +67,12 @@ def is_folder(place: str) -> bool:
 
 
 def exists(place: str) -> bool:
-    """Whether anything is there; for http(s) only a fetch can tell, so it is assumed."""
+    """Whether anything is there or was fetched from there; for http(s) only a fetch can tell, so it is assumed."""
     if not is_remote(place):
         return Path(place).exists()
-    return _is_http(place) or bool(_asked(place, "exists"))
+    if _is_http(place):
+        return not any(sign in urlsplit(place).path for sign in "*[")
+    return _copy_of(place).is_file() or bool(_asked(place, "exists"))
 
 
 def matches(pattern: str) -> list[str]:
@@ -109,8 +111,7 @@ def local_copy(place: str, progress: Progress | None = None) -> Path:
     """
     if not is_remote(place):
         return Path(place)
-    digest = hashlib.blake2b(place.encode(), digest_size=12).hexdigest()
-    path = cache_dir("data", "remote") / f"{digest}-{last_part(place)[-80:]}"
+    path = _copy_of(place)
     if not path.is_file():
         _fetch(place, path, progress)
     return path
@@ -129,6 +130,11 @@ def local_copies(places: Iterable[str]) -> list[Path]:
             raise
 
 
+def _copy_of(place: str) -> Path:
+    digest = hashlib.blake2b(place.encode(), digest_size=12).hexdigest()
+    return cache_dir("data", "remote") / f"{digest}-{last_part(place)[-80:]}"
+
+
 def _fetch(place: str, path: Path, progress: Progress | None) -> None:
     if _is_http(place):
         from diptych.fetch import download  # resumes, and needs no other package
@@ -141,7 +147,10 @@ def _fetch(place: str, path: Path, progress: Progress | None) -> None:
                 progress.advance(done - had)
             had = done
 
-        download(place, path, on_progress=count)
+        try:
+            download(place, path, on_progress=count)
+        except FetchError as error:
+            raise DataError(str(error)) from error
         return
     try:
         filesystem, remote_path = _filesystem(place)

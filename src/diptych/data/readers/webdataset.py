@@ -71,7 +71,7 @@ def _scan(path: Path, where: str, on_bytes: OnBytes) -> list[tuple[str, _Group]]
                 named = _NAME.fullmatch(member.name)
                 if not member.isreg() or named is None:
                     continue
-                key, suffix = named[1].encode(errors="replace").decode(), named[2].lower()
+                key, suffix = named[1].removeprefix("./").encode(errors="replace").decode(), named[2].lower()
                 if suffix not in _IMAGES and suffix not in _TEXTS:
                     continue
                 if key not in latest or latest[key].has(suffix):

@@ -1,0 +1,146 @@
+"""What cannot be used as data, and the one line that says so."""
+
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from diptych.data.sample import DataError
+from pairs_on_disk import image, img2dataset_files, opened, write_images, write_parquet, write_tar
+
+
+def cut_tar(folder: Path) -> Path:
+    path = write_tar(folder / "x.tar", img2dataset_files(20))
+    path.write_bytes(path.read_bytes()[:20_100])
+    return path
+
+
+def torn_tar(folder: Path) -> Path:
+    path = write_tar(folder / "x.tar", img2dataset_files(20))
+    data = bytearray(path.read_bytes())
+    data[3072:3200] = b"\x07" * 128  # the header of the third file
+    path.write_bytes(data)
+    return path
+
+
+def text(name: str, content: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        write_images(folder, "a.jpg")
+        (folder / name).write_bytes(content.encode("latin-1"))
+        return folder / name
+
+    return make
+
+
+def gzipped(folder: Path) -> Path:
+    path = folder / "x.tar.gz"
+    path.write_bytes(gzip.compress(write_tar(folder / "x.tar", img2dataset_files(1)).read_bytes()))
+    return path
+
+
+def torn_parquet(folder: Path) -> Path:
+    path = write_parquet(folder / "x.parquet", {"image": [image(i) * 50 for i in range(9)], "text": ["a"] * 9})
+    data = bytearray(path.read_bytes())
+    data[100:1200] = b"\xff" * 1100
+    path.write_bytes(data)
+    return path
+
+
+CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "nothing there": (lambda folder: folder / "gone.tar", "gone.tar does not exist; give a file, a folder, a pattern"),
+    "no match": (lambda folder: folder / "*.tar", "No file matches"),
+    "empty folder": (lambda folder: folder, "holds no images, tar shards or tables"),
+    "images only": (lambda folder: write_images(folder, "a.jpg"), "holds images without texts; put them into a folder"),
+    "empty classes": (lambda folder: write_images(folder, "a/b.txt"), "holds no images with texts"),
+    "splits as classes": (
+        lambda folder: write_images(folder, "train/a/1.jpg", "val/a/1.jpg"),
+        "holds the splits train, val, not classes; give the folder of one",
+    ),
+    "unknown file": (text("x.docx", "x"), "x.docx is not of a known layout: .tar, .parquet"),
+    "gzipped tar": (gzipped, "x.tar.gz is compressed, and samples are read in any order; unpack it"),
+    "a tar by name": (text("x.tar", "hello"), "is no tar file, or is damaged"),
+    "cut tar": (cut_tar, "x.tar is no tar file, or is damaged (unexpected end of data, of 20,100 bytes); fetch"),
+    "torn tar": (torn_tar, "x.tar is damaged at byte 3,072; fetch or write it again, or leave it out"),
+    "tar without images": (lambda folder: write_tar(folder / "x.tar", {"a.txt": "a"}), "holds texts but no images"),
+    "tar without texts": (
+        lambda folder: write_tar(folder / "x.tar", {"a.jpg": b"a", "a.txt": " \n", "b.jpg": b"b", "b.json": "{"}),
+        "holds images, but neither captions nor class names that are not empty",
+    ),
+    "empty tar": (lambda folder: write_tar(folder / "x.tar", {}), "holds no images with texts"),
+    "parquet by name": (text("x.parquet", "hello"), "x.parquet cannot be read as Parquet ("),
+    "torn parquet": (torn_parquet, "x.parquet cannot be read as Parquet ("),
+    "parquet of no texts": (
+        lambda folder: write_parquet(folder / "x.parquet", {"image": [b"a"], "url": ["u"], "size": [1]}),
+        "has no column of captions or classes that is known by its name: name it with caption_column or class_column. "
+        "It has: url, size.",
+    ),
+    "numbers without names": (
+        lambda folder: write_parquet(folder / "x.parquet", {"image": [b"a"], "label": [3]}),
+        "the class column 'label' holds numbers; put the names into a classes.txt beside it",
+    ),
+    "no file names": (text("x.csv", "size,caption\n3,a\n"), "no column of file names that is known by its name"),
+    "latin-1": (text("x.csv", "file,caption\na.jpg,k\xe4se\n"), "x.csv is not UTF-8 (invalid continuation byte"),
+    "open quotation": (text("x.csv", 'file,caption\na.jpg,"a\n'), "x.csv, line 2: unexpected end of data; is a quot"),
+    "too many cells": (text("x.csv", "file,caption\na.jpg,a,b\n"), "x.csv, line 2: has 3 cells and the header 2; put"),
+    "broken json": (text("x.jsonl", '{"file": "a.jpg", "text": "a"}\n{"file"\n'), "x.jsonl, line 2: is not JSON ("),
+    "json list": (text("x.jsonl", '["a.jpg"]\n'), "x.jsonl, line 1: is not a JSON object, such as"),
+    "empty table": (text("x.csv", ""), "no column of file names that is known by its name: name it with image_column"),
+    "header only": (text("x.csv", "file,caption\n"), "holds no images with texts"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_be_used_is_one_line_that_says_why(case: str, tmp_path: Path) -> None:
+    make, expected = CASES[case]
+    with pytest.raises(DataError) as caught:
+        opened(make(tmp_path))
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["image_column", "caption_column", "class_column"])
+@pytest.mark.parametrize("layout", ["parquet", "table"])
+def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path: Path, setting: str, layout: str) -> None:
+    path = write_images(tmp_path, "a.jpg") / "t.csv"
+    path.write_text("pictures,texts,kinds\na.jpg,a,b\n", encoding="utf-8")
+    if layout == "parquet":
+        path = write_parquet(tmp_path / "t.parquet", {"pictures": [b"a"], "texts": ["a"], "kinds": ["b"]})
+    settings = {"image_column": "pictures", "caption_column": "texts", "class_column": "kinds"}
+    wrong, right = f"{settings[setting]}es", settings[setting]
+    expected = f"t.{path.suffix[1:]} has no column '{wrong}' ({setting}); did you mean '{right}'?"
+    with pytest.raises(DataError, match=re.escape(expected)):
+        opened(path, **{**settings, setting: wrong})
+
+
+def test_a_folder_of_several_splits_is_not_mixed(tmp_path: Path) -> None:
+    for name in ("train-00000-of-00001", "validation-00000-of-00001"):
+        write_parquet(tmp_path / f"{name}.parquet", {"image": [b"a"], "text": ["a"]})
+    with pytest.raises(DataError, match=r"holds several splits \(train, validation\); name the files of one"):
+        opened(tmp_path)
+    assert len(opened(tmp_path / "train-*")) == 1
+
+
+def test_folders_of_different_layouts_are_not_one_source(tmp_path: Path) -> None:
+    write_tar(tmp_path / "tars" / "x.tar", img2dataset_files(1))
+    write_images(tmp_path / "classes", "a/1.jpg")
+    with pytest.raises(DataError, match="hold folder and webdataset; make each layout a source of its own"):
+        opened(tmp_path / "tars", tmp_path / "classes")
+
+
+def test_a_damaged_shard_leaves_the_others_indexed(tmp_path: Path) -> None:
+    write_tar(tmp_path / "0.tar", img2dataset_files(2))
+    whole = write_tar(tmp_path / "1.tar", img2dataset_files(2, first=2)).read_bytes()
+    (tmp_path / "1.tar").write_bytes(whole[:700])
+    with pytest.raises(DataError, match=r"1\.tar is no tar file, or is damaged"):
+        opened(tmp_path)
+    (tmp_path / "1.tar").write_bytes(whole)
+    assert len(opened(tmp_path)) == 4
+
+
+def test_a_sample_number_that_is_not_there_is_an_index_error(tmp_path: Path) -> None:
+    source = opened(write_tar(tmp_path / "x.tar", img2dataset_files(2)))
+    for number in (-1, 2):
+        with pytest.raises(IndexError, match=rf"^x has samples 0 to 1, got {number}$"):
+            source.read(number)

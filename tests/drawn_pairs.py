@@ -11,7 +11,7 @@ from diptych.data.sample import Sample, SampleError, Texts
 
 @dataclass(frozen=True)
 class Pairs:
-    """A Source of `count` PNGs of 24 x 20. `classes`: how many, taken in turns; without, each has two captions."""
+    """A Source of `count` PNGs of 24 x 20. `classes`: their names, taken in turns; without, each has two captions."""
 
     name: str
     count: int
@@ -32,7 +32,7 @@ class Pairs:
 
     def read(self, index: int) -> Sample:
         if index in self.unreadable:
-            raise SampleError(f"{self.key(index)}: the shard ends before it")
+            raise SampleError(f"{self.name}/{self.key(index)} cannot be read: the shard ends before it.")
         image = b"no image" if index in self.broken else png(index)
         return Sample(key=self.key(index), image=image, texts=self.texts(index))
 

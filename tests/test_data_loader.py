@@ -150,7 +150,7 @@ def test_bad_samples_are_left_out_and_named(expected: list[Batch]) -> None:
     epoch = together(expected[:5])
     assert sorted(epoch.bad) == [
         "photos/0003: not an image: it begins with b'no image'",
-        "photos/0011: the shard ends before it",
+        "photos/0011 cannot be read: the shard ends before it.",
     ]
     assert all(len(batch.keys) == len(batch.images) == len(batch.tokens) for batch in expected)
 

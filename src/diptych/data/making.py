@@ -77,7 +77,6 @@ class RowMaker:
 
 
 def _complaint(source: Source, index: int, error: SampleError | ImageError) -> str:
-    """One line that names the sample, which a reader's own line does already."""
-    key = source.key(index)
-    reason = str(error).removeprefix("the given bytes: ").removeprefix(f"{source.name}/").removeprefix(f"{key}: ")
-    return f"{source.name}/{key}: {reason}"
+    """One line that names the sample, as a reader's own line does already."""
+    name, line = f"{source.name}/{source.key(index)}", str(error)
+    return line if line.startswith(name) else f"{name}: {line.removeprefix('the given bytes: ')}"

@@ -80,6 +80,14 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: write_parquet(folder / "x.parquet", {"image": [b"a"], "label": [3]}),
         "the class column 'label' holds numbers; put the names into a classes.txt beside it",
     ),
+    "captions that are none": (
+        lambda folder: write_parquet(folder / "x.parquet", {"image": [b"a"], "text": [0.5], "label": ["a"]}),
+        "the column 'text' holds double, not text; name another",
+    ),
+    "images that are none": (
+        lambda folder: write_parquet(folder / "x.parquet", {"image": ["a"], "text": ["a"]}),
+        "the column 'image' holds string, not image bytes; name another",
+    ),
     "no file names": (text("x.csv", "size,caption\n3,a\n"), "no column of file names that is known by its name"),
     "latin-1": (text("x.csv", "file,caption\na.jpg,k\xe4se\n"), "x.csv is not UTF-8 (invalid continuation byte"),
     "open quotation": (text("x.csv", 'file,caption\na.jpg,"a\n'), "x.csv, line 2: unexpected end of data; is a quot"),
@@ -90,12 +98,17 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "header only": (text("x.csv", "file,caption\n"), "holds no images with texts"),
 }
 
+SETTINGS = {
+    "captions that are none": {"caption_column": "text"},
+    "images that are none": {"image_column": "image", "format": "parquet"},
+}
+
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_cannot_be_used_is_one_line_that_says_why(case: str, tmp_path: Path) -> None:
     make, expected = CASES[case]
     with pytest.raises(DataError) as caught:
-        opened(make(tmp_path))
+        opened(make(tmp_path), **SETTINGS.get(case, {}))
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 

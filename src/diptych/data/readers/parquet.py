@@ -103,9 +103,17 @@ def _readable(where: str) -> Iterator[None]:
         raise DataError(f"{where} cannot be read as Parquet ({reason}); fetch or write it again.") from error
 
 
-def text_names(schema: "Schema") -> list[str]:
-    """The columns that could hold captions or classes by their type: text, whole numbers, and lists of these."""
-    return [field.name for field in schema if _is_text(field.type) or _is_number(field.type)]
+def text_names(schema: "Schema", config: SourceConfig, where: str) -> list[str]:
+    """The columns that could hold captions or classes by their type: text, whole numbers, and lists of these.
+
+    Raises DataError if the config names another.
+    """
+    names = [field.name for field in schema if _is_text(field.type) or _is_number(field.type)]
+    wanted = (config.caption_column,) if isinstance(config.caption_column, str) else config.caption_column or ()
+    for name in (*wanted, config.class_column):
+        if name in schema.names and name not in names:
+            raise DataError(f"{where}: the column {name!r} holds {schema.field(name).type}, not text; name another.")
+    return names
 
 
 def label_names(schema: "Schema", column: str, classes: ClassFile | None) -> ClassFile | None:
@@ -133,12 +141,15 @@ def check_label_names(schema: "Schema", columns: TextColumns, names: dict[str, C
 
 def _columns(schema: "Schema", config: SourceConfig, where: str, classes: ClassFile | None) -> _Columns:
     image = _image_leaf(schema, config, where)
+    if image is None and config.image_column is not None:
+        kind = schema.field(config.image_column).type
+        raise DataError(f"{where}: the column {config.image_column!r} holds {kind}, not image bytes; name another.")
     if image is None:
         raise DataError(
             f"{where} has no column of image bytes: name it with image_column, or set format to 'table' if a column "
             f"holds file names. {listed(schema.names)}"
         )
-    texts = text_columns(config, text_names(schema), where)
+    texts = text_columns(config, text_names(schema, config, where), where)
     names = {column: label_names(schema, column, classes) for column in texts.classes}
     check_label_names(schema, texts, names, where)
     key = next((name for name in _KEYS if name in schema.names and _is_text(schema.field(name).type)), None)

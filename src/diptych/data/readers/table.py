@@ -81,7 +81,7 @@ def _pairs(
     path: Path, where: str, config: SourceConfig, classes: ClassFile | None, on_bytes: OnBytes
 ) -> Iterator[tuple[str, Texts]]:
     """(file name, texts) of each row that has a file name."""
-    with open_table(path, where, on_bytes) as table:
+    with open_table(path, where, config, on_bytes) as table:
         columns = _columns(table, config, where, classes)
         for row in table.rows(columns.all()):
             name = row.get(columns.image)
@@ -96,7 +96,7 @@ def _columns(table: Table, config: SourceConfig, where: str, classes: ClassFile 
             f"{where} has no column of file names that is known by its name: name it with image_column. "
             f"{listed(table.columns)}"
         )
-    texts = text_columns(config, [name for name in table.columns if name != image], where)
+    texts = text_columns(config, table.columns, where)
     if table.schema is None:
         return _Columns(image=image, texts=texts, names=dict.fromkeys(texts.classes, classes))
     names = {column: label_names(table.schema, column, classes) for column in texts.classes}

@@ -20,6 +20,7 @@ import classifier
 import first_label
 import images
 import loading
+import loss
 import preprocessing
 import tokenising
 import where_time_goes
@@ -36,6 +37,7 @@ BENCHES: dict[str, ModuleType] = {
     "loading": loading,
     "preprocessing": preprocessing,
     "where-time-goes": where_time_goes,
+    "loss": loss,
 }
 ROOT = HERE.parent
 WORK, PAGE = ROOT / ".bench", ROOT / "docs" / "benchmarks.md"

@@ -19,7 +19,7 @@ STEPS = 20
 def run_with(processes: int, folder: Path, config: dict[str, object], *options: str) -> None:
     path = folder / f"{processes}.toml"
     path.write_text(tomlkit.dumps(config), encoding="utf-8")
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0", "-m", "diptych"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "diptych"]
     command = [sys.executable, *(torchrun if processes > 1 else ["-m", "diptych"]), "train", str(path), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)

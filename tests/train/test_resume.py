@@ -162,6 +162,6 @@ def test_a_state_that_cannot_be_written_leaves_the_last_one(stopped: Path, table
     states = stopped / "states"
     shutil.rmtree(states / "step-000000010")
     (states / "step-000000010").write_text("a file stands where the folder is to be")
-    with pytest.raises(DiptychError, match="step-000000010"):
+    with pytest.raises(DiptychError, match="step-000000010"), pytest.warns(UserWarning, match="passed over"):
         train(run_config(table, stopped, save={"every_steps": 2, "keep": 2}), resume=True)
     assert (states / "step-000000008" / "state.json").exists()

@@ -100,7 +100,8 @@ class _Loop:
         facts = state.facts if state else {}
         self.step = self.first_step = state.step if state else 0
         self.seconds_before = float(facts.get("seconds", 0.0))
-        self.bad = BadSamples(self.config.data.bad_sample_limit, **facts.get("bad_samples", {}))
+        before = facts.get("bad_samples", {}) if self.world.is_first else {}  # that of all processes, counted once
+        self.bad = BadSamples(self.config.data.bad_sample_limit, **before)
         self.started = self.saved_at = time.monotonic()
         self.unchecked: tuple[int, torch.Tensor, Batch] | None = None
         self.exploded_steps = 0
@@ -121,7 +122,7 @@ class _Loop:
                     batch = next(batches)
                     window.waited += time.monotonic() - asked
                     window = self._learn(batch, window)
-                    if self._is_stopped():
+                    if self._any_process(self.stop.is_set()):
                         return self._stopped()
             return self._finished()
         finally:
@@ -174,7 +175,7 @@ class _Loop:
         )
 
     def _log(self, batch: Batch, result: StepResult, lr_share: float, window: _Window) -> None:
-        pairs, waited = sum_of([window.pairs, window.waited / self.world.size], self.world)
+        pairs, waited, bad = sum_of([window.pairs, window.waited / self.world.size, self.bad.bad], self.world)
         by_source = losses_by_source(result.features, batch, self.run.sources, self.world)
         seconds = time.monotonic() - window.started
         if self.log is None:
@@ -187,7 +188,7 @@ class _Loop:
             "grad_norm": float(result.grad_norm),
             "pairs_per_second": pairs / seconds,
             "data_wait_share": waited / seconds,
-            "bad_samples": self.bad.bad,
+            "bad_samples": int(bad),
             "seconds": self._seconds(),
             **by_source,
         }
@@ -198,16 +199,19 @@ class _Loop:
 
     def _save_is_due(self) -> bool:
         every, minutes = self.config.save.every_steps, self.config.save.every_minutes
-        by_steps = every is not None and self.step % every == 0
-        return by_steps or (minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes)
+        if every is not None and self.step % every == 0:
+            return True
+        is_late = minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes
+        return self._any_process(is_late and self.world.is_first)
 
     def _save(self) -> None:
         """The state, so that the next step would be the same after a kill."""
         self._check_last_loss()  # never save what is lost
+        bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)
         if self.world.is_first:
             facts = {
                 "config": to_dict(self.config),
-                "bad_samples": self.bad.facts(),
+                "bad_samples": {"bad": int(bad), "seen": int(seen)},
                 "seconds": self._seconds(),
                 "world_size": self.world.size,
             }
@@ -232,10 +236,11 @@ class _Loop:
         self.log.write(self.step, numbers)
         self.log.say(f"step {self.step:,}: " + "  ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
-    def _is_stopped(self) -> bool:
+    def _any_process(self, flag: bool) -> bool:
+        """Whether the flag is set in any process; several ask one another only every so many steps, all in the same."""
         if self.world.size > 1 and self.step % _LISTEN_EVERY_STEPS:
-            return False  # every process must ask in the same steps
-        return any_of(self.stop.is_set(), self.world)
+            return False
+        return any_of(flag, self.world)
 
     def _stopped(self) -> None:
         self._save()

@@ -28,7 +28,7 @@ FLOORS = {
     "encode": 3,
     **dict.fromkeys(("zeroshot", "calibration"), 4),
     **dict.fromkeys(("api", "openai_api"), 5),
-    **dict.fromkeys(("train", "evaluate", "library", "export"), 6),
+    **dict.fromkeys(("train", "evaluate", "library", "export", "demo"), 6),
     "serve": 7,
     "cli": 8,
 }

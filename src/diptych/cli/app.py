@@ -9,6 +9,7 @@ from diptych.cli.cache import cache
 from diptych.cli.classify import classify
 from diptych.cli.convert import convert
 from diptych.cli.data import data
+from diptych.cli.demo import demo
 from diptych.cli.evaluate import evaluate
 from diptych.cli.info import info
 from diptych.cli.models import models
@@ -21,7 +22,7 @@ app = typer.Typer(
     help="A complete CLIP system: any picture found, named and compared by words.",
     epilog='Try: diptych classify photo.jpg --labels "dog,cat" --model ViT-B/32',
 )
-for verb in (classify, models, info, convert, train, plot, cache):
+for verb in (demo, classify, models, info, convert, train, plot, cache):
     app.command()(verb)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")

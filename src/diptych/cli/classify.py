@@ -132,29 +132,13 @@ def _print_json(results: "Iterator[tuple[str, list[Label], str | None]]") -> int
 
 
 def _print_tables(results: "Iterator[tuple[str, list[Label], str | None]]") -> int:
-    from rich.bar import Bar
-    from rich.markup import escape
-    from rich.table import Table
-
-    from diptych.cli.printing import console
+    from diptych.cli.printing import console, print_ranked
 
     screen, failures = console(), 0
-    bar_width = max(1, min(24, screen.width - 45))
     for name, labels, error in results:
         if error:
             typer.echo(f"diptych: {error}", err=True)
             failures += 1
             continue
-        screen.print(f"[bold]{escape(name)}[/bold]", soft_wrap=True)
-        if not labels:
-            screen.print("  none of the labels")
-        table = Table(box=None, show_header=False, padding=(0, 1))
-        table.add_column(overflow="fold")  # of all columns the names alone may take several lines
-        table.add_column(width=bar_width, no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(style="dim", no_wrap=True)
-        for label in labels:
-            bar = Bar(1.0, 0.0, label.probability, width=bar_width, color="cyan")
-            table.add_row(f"  {escape(label.name)}", bar, f"{label.probability:.1%}", f"cosine {label.cosine:.3f}")
-        screen.print(table)
+        print_ranked(screen, name, labels)
     return failures

@@ -4,7 +4,11 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+
+    from diptych.zeroshot import Label
 
 _UNBROKEN = 10_000  # columns: a program that reads the lines wants none of them wrapped
 
@@ -19,3 +23,24 @@ def console() -> "Console":
 def is_terminal() -> bool:
     """Whether people read along; a daemon may have closed its output altogether."""
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+def print_ranked(screen: "Console", name: str, labels: "Sequence[Label]") -> None:
+    """A photo's name, and below it its labels with bars, probabilities and cosines."""
+    from rich.bar import Bar
+    from rich.markup import escape
+    from rich.table import Table
+
+    screen.print(f"[bold]{escape(name)}[/bold]", soft_wrap=True)
+    if not labels:
+        screen.print("  none of the labels")
+    bar_width = max(1, min(24, screen.width - 45))
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(overflow="fold")  # of all columns the names alone may take several lines
+    table.add_column(width=bar_width, no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True)
+    for label in labels:
+        bar = Bar(1.0, 0.0, label.probability, width=bar_width, color="cyan")
+        table.add_row(f"  {escape(label.name)}", bar, f"{label.probability:.1%}", f"cosine {label.cosine:.3f}")
+    screen.print(table)

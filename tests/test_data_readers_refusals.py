@@ -2,12 +2,15 @@
 
 import gzip
 import re
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from diptych.data.sample import DataError
+from diptych.files import cache_dir
 from pairs_on_disk import image, img2dataset_files, opened, write_images, write_parquet, write_tar
 
 
@@ -150,6 +153,27 @@ def test_a_damaged_shard_leaves_the_others_indexed(tmp_path: Path) -> None:
         opened(tmp_path)
     (tmp_path / "1.tar").write_bytes(whole)
     assert len(opened(tmp_path)) == 4
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes meanwhile, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", {"image": [b"a" * 50_000], "text": ["a"]})
+    before = set(cache_dir("data").iterdir())
+    expected = r"cannot be written to \(File too large\); free space, or set DIPTYCH_CACHE to another folder\.$"
+    with pytest.raises(DataError, match=expected), largest_file(20_000):
+        opened(path)
+    assert set(cache_dir("data").iterdir()) == before
+    assert opened(path).read(0).image == b"a" * 50_000
 
 
 def test_a_sample_number_that_is_not_there_is_an_index_error(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from diptych.data.readers.index import Index
 from diptych.data.readers.strings import StringLists, Strings
+from diptych.data.sample import DataError
 from diptych.files import atomic_write, cache_dir
 
 _VERSION = 1  # of what is in an index, and of how readers fill it; a higher one leaves old files unused
@@ -29,18 +30,18 @@ def cache_path(identity: object, suffix: str) -> Path:
     return cache_dir("data") / f"{digest}.{suffix}"
 
 
-def cached_index(identity: object, build: Callable[[], Index], needs: Sequence[Path] = ()) -> Index:
-    """The index of `identity`, built where it, or a file it `needs`, is not in the cache.
+def cached_index(identity: object, build: Callable[[], Index], needs: Sequence[Path] = ()) -> Path:
+    """The file of the index of `identity`, built where it, or a file it `needs`, is not in the cache.
 
-    Of several processes one builds it and the others wait.
+    Of several processes one builds it and the others wait. Raises DataError where the cache cannot be written to.
     """
     path = cache_path(identity, "index")
     files = (path, *needs)
     if not all(file.is_file() for file in files):
         with _alone(path):
             if not all(file.is_file() for file in files):
-                _write(build(), path)
-    return load_index(path)
+                _build(path, build)
+    return path
 
 
 @contextmanager
@@ -63,13 +64,21 @@ def _alone(path: Path) -> Iterator[None]:
             Path(file.name).unlink(missing_ok=True)
 
 
-def load_index(path: Path) -> Index:
-    """Map an index file; raises FileNotFoundError if it is no longer in the cache."""
+def map_index(path: Path) -> Index:
+    """An index file as it lies on disk, which takes a file descriptor; FileNotFoundError if it is no longer there."""
     with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    header_size = int.from_bytes(mapped[:8], "little")
-    header = json.loads(mapped[8 : 8 + header_size])
-    data = np.frombuffer(mapped, np.uint8, offset=8 + header_size)
+        return _index_in(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
+
+
+def read_index(path: Path) -> Index:
+    """An index file in memory."""
+    return _index_in(path.read_bytes(), path)
+
+
+def _index_in(content: bytes | mmap.mmap, path: Path) -> Index:
+    header_size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + header_size])
+    data = np.frombuffer(content, np.uint8, offset=8 + header_size)
 
     def array(name: str, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
         start, end = header[name]["data_offsets"]
@@ -91,6 +100,16 @@ def load_index(path: Path) -> Index:
         places=strings("places"),
         path=path,
     )
+
+
+def _build(path: Path, build: Callable[[], Index]) -> None:
+    try:
+        _write(build(), path)
+    except OSError as error:  # of writing, for readers say DataError of what they cannot read
+        reason = error.strerror or str(error)
+        raise DataError(
+            f"{path.parent} cannot be written to ({reason}); free space, or set DIPTYCH_CACHE to another folder."
+        ) from error
 
 
 def _write(index: Index, path: Path) -> None:

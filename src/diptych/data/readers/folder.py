@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from diptych.data.readers.cached import cached_index
+from diptych.data.readers.cached import cached_index, map_index
 from diptych.data.readers.class_names import ClassFile, find_class_file, folder_class
 from diptych.data.readers.image_bytes import ImageFiles
 from diptych.data.readers.index import Index, IndexBuilder
@@ -31,7 +31,7 @@ def open_class_folders(places: Sequence[str]) -> tuple[Index, ImageFiles]:
     index = builder.build()
     # The folders are listed anew each time, since nothing else tells what has changed in them.
     listed = hashlib.blake2b(index.places.blob.tobytes() + index.places.starts.tobytes()).hexdigest()
-    return cached_index(["folder", names, listed], lambda: index), ImageFiles()
+    return map_index(cached_index(["folder", names, listed], lambda: index)), ImageFiles()
 
 
 def _check_one_split(place: str, folders: Iterable[str]) -> None:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import accumulate, takewhile
+from pathlib import Path
 from typing import Literal
 
 from diptych.data.config import SourceConfig
-from diptych.data.readers.cached import cache_path, cached_index
+from diptych.data.readers.cached import cache_path, cached_index, map_index, read_index
 from diptych.data.readers.class_names import find_class_file
 from diptych.data.readers.image_bytes import ImageSpans, file_stamp
 from diptych.data.readers.index import Index, joined
@@ -36,20 +37,26 @@ class ShardIndexer:
         """The index of all files together, and what reads their images."""
         names = _short_names(self._places)
         if len(self._files) == 1:
-            index = self._index_each()[0]
+            [path] = self._index_each()
         else:
             identity = [self._identities, names]
-            index = cached_index(identity, lambda: joined(self._index_each(), names), self._unpacked)
+            path = cached_index(identity, lambda: joined(self._parts(), names), self._unpacked)
+        index = map_index(path)
         if not self._unpacked:
             return index, ImageSpans(self._files, self._stamps)
         return index, ImageSpans(self._unpacked, [file_stamp(path.stat()) for path in self._unpacked])
 
-    def _index_each(self) -> list[Index]:
-        sizes = [size for size, _ in self._stamps]
-        with Progress(total=sum(sizes), label="Indexing", unit="B") as progress:
-            return [self._index(number, sum(sizes[:number]), progress) for number in range(len(sizes))]
+    def _parts(self) -> list[Index]:
+        return [read_index(path) for path in self._index_each()]  # not mapped: there may be more than files can be open
 
-    def _index(self, number: int, before: int, progress: Progress) -> Index:
+    def _index_each(self) -> list[Path]:
+        sizes = [size for size, _ in self._stamps]
+        before = accumulate(sizes, initial=0)
+        label = "Unpacking images" if self._unpacked else "Indexing"
+        with Progress(total=sum(sizes), label=label, unit="B") as progress:
+            return [self._index(number, next(before), progress) for number in range(len(sizes))]
+
+    def _index(self, number: int, before: int, progress: Progress) -> Path:
         path, where = self._files[number], self._places[number]
 
         def on_bytes(position: int) -> None:

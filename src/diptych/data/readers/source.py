@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from diptych.data.readers.cached import load_index
+from diptych.data.readers.cached import map_index
 from diptych.data.readers.image_bytes import Images
 from diptych.data.readers.index import Index
 from diptych.data.sample import Sample, SampleError, Texts
@@ -63,4 +63,4 @@ def _reason(error: Exception) -> str:
 
 
 def _reopened(name: str, path: Path, images: Images) -> IndexedSource:
-    return IndexedSource(name, load_index(path), images)
+    return IndexedSource(name, map_index(path), images)

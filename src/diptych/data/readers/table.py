@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from diptych.data.config import SourceConfig
-from diptych.data.readers.cached import cached_index
+from diptych.data.readers.cached import cached_index, map_index
 from diptych.data.readers.class_names import ClassFile, find_class_file
 from diptych.data.readers.columns import IMAGE_FILES, TextColumns, image_column, listed, text_columns, texts_of
 from diptych.data.readers.image_bytes import ImageFiles, file_stamp
@@ -72,7 +72,8 @@ def open_tables(places: Sequence[str], config: SourceConfig) -> tuple[Index, Ima
                     image.class_names += texts.class_names
             return _built(images)
 
-    index = cached_index([*about, [[str(path.absolute()), root] for path, _, root in tables], stamps], build)
+    identity = [*about, [[str(path.absolute()), root] for path, _, root in tables], stamps]
+    index = map_index(cached_index(identity, build))
     _check_images(index, places[0], roots[0])
     return index, ImageFiles()
 

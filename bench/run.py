@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import classifier
+import data_loading
 import first_label
 import images
 import loading
@@ -38,6 +39,7 @@ BENCHES: dict[str, ModuleType] = {
     "preprocessing": preprocessing,
     "where-time-goes": where_time_goes,
     "loss": loss,
+    "data": data_loading,
 }
 ROOT = HERE.parent
 WORK, PAGE = ROOT / ".bench", ROOT / "docs" / "benchmarks.md"
@@ -91,6 +93,7 @@ def make_setting(arguments: argparse.Namespace) -> Setting:
         weights={name: weights / name for name in ("diptych", "huggingface", "openclip")},
         work=WORK,
         is_quick=arguments.quick,
+        data=tuple(arguments.data),
     )
 
 
@@ -99,6 +102,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", help=f"some of {', '.join(BENCHES)}, between commas")
     parser.add_argument("--again", action="store_true", help="measure what has been measured before, too")
     parser.add_argument("--quick", action="store_true", help="a few items, one round: to see that everything runs")
+    parser.add_argument("--data", metavar="PATH", action="append", default=[], help="pairs to load, too; several times")
     parser.add_argument("--open-clip-python", metavar="PATH", help="a Python that has open_clip_torch")
     parser.add_argument("--transformers-python", metavar="PATH", help="a Python that has transformers and torch")
     return parser.parse_args()

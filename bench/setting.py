@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 class Setting:
     """Pythons of Diptych and its peers, weights by format, and a folder for what is made on the way.
 
-    `is_quick`: a few items and one round, to see that everything runs.
+    `is_quick`: a few items and one round, to see that everything runs. `data`: paths of pairs that are measured, too.
     """
 
     python: str
@@ -23,6 +23,7 @@ class Setting:
     weights: dict[str, Path]
     work: Path
     is_quick: bool
+    data: tuple[str, ...] = ()
 
     @property
     def open_clip_weights(self) -> Path:

@@ -50,6 +50,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": {"runs the tests themselves": 1},
     "docs/checkpoints.md": {"needs weights of full size": 1},
     "docs/migrating.md": {"the other library's half": 2},
+    "docs/pretraining.md": {"installs packages": 1, "starts several processes": 1},
     "docs/quickstart.md": {"installs packages": 1},
 }
 

@@ -95,8 +95,7 @@ def restore(learner: Learner, state: State) -> None:
 def _tensors(learner: Learner, *, fresh: bool = False) -> Iterator[tuple[str, Tensor]]:
     """All that changes from step to step, by name. `fresh` makes the optimiser's moments before its first step."""
     yield from learner.towers.state_dict().items()
-    if learner.config.optimiser.decay_to_start:
-        yield from ((f"start.{name}", tensor) for name, tensor in learner.start.items())
+    yield from ((f"start.{name}", tensor) for name, tensor in learner.start.items())
     if learner.average is not None:
         yield from ((f"average.{name}", tensor) for name, tensor in learner.average.tensors.items())
     for name, parameter in learner.towers.named_parameters():

@@ -47,7 +47,9 @@ class Learner:
         self.optimiser = make_optimiser(towers, config.optimiser)
         self.scaler = make_scaler(precision, world.device)
         self.average = WeightAverage(towers.model, config.train.ema_decay) if config.train.ema_decay else None
-        self.start = {name: tensor.detach().clone() for name, tensor in towers.model.named_parameters()}
+        self.start: dict[str, Tensor] = {}  # what decay_to_start pulls to
+        if config.optimiser.decay_to_start:
+            self.start = {name: tensor.detach().clone() for name, tensor in towers.model.named_parameters()}
         self._shared = share_gradients(towers, world)
         set_training(towers)
 

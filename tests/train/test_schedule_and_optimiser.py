@@ -79,10 +79,10 @@ def test_decay_to_the_start_pulls_by_rate_times_strength() -> None:
     trained = towers()
     start = {name: tensor.detach().clone() for name, tensor in trained.model.named_parameters()}
     with torch.no_grad():
-        trained.model.visual.proj += 1
+        trained.model.get_parameter("visual.proj").add_(1)
     optimiser = make_optimiser(trained, OptimiserConfig(lr=0.1))
     pull_to_start(trained.model, start, optimiser, strength=2.0)
-    assert_close(trained.model.visual.proj.detach(), start["visual.proj"] + 0.8)
+    assert_close(trained.model.get_parameter("visual.proj").detach(), start["visual.proj"] + 0.8)
 
 
 def test_the_average_is_short_at_first_and_long_later() -> None:

@@ -123,7 +123,8 @@ class _Loop:
                     window.waited += time.monotonic() - asked
                     window = self._learn(batch, window)
                     if self._any_process(self.stop.is_set()):
-                        return self._stopped()
+                        self._stopped()
+                        return None
             return self._finished()
         finally:
             batches.close()

@@ -70,7 +70,7 @@ def set_up(config: RunConfig, world: World) -> Run:
             model.logit_scale.fill_(math.log(10))  # (Zhai et al. 2023)
     towers.to(world.device)
     if isinstance(start.config.vision, ResNetConfig):
-        model.visual.to(memory_format=torch.channels_last)  # what convolutions are fastest in
+        model.visual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest for convolutions
     learner = Learner(towers, config, resolve_precision(config.train.precision, world.device), world)
     if config.train.compile:
         model.visual.compile()

@@ -77,7 +77,7 @@ class Learner:
             return self._backward_in_chunks(batch, chunk)
         features = self._forward(self._inputs(batch, 0, len(batch.images)))
         loss = self._loss(features, batch)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss, _detached(features)
 
     def _backward_in_chunks(self, batch: Batch, chunk: int) -> tuple[Tensor, Features]:
@@ -90,13 +90,14 @@ class Learner:
             parts = [self._forward(self._inputs(batch, *span)) for span in spans]
         features = _leaves(parts)
         loss = self._loss(features, batch)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         for span, is_last in zip(spans, _marks_last(len(spans)), strict=True):
             # Processes share their gradients once, in the last chunk's backward pass.
             waits = isinstance(self._shared, DistributedDataParallel) and not is_last
             with self._shared.no_sync() if waits else nullcontext():  # type: ignore[operator]
                 part = self._forward(self._inputs(batch, *span))
-                _surrogate(part, features, span, with_scale=is_last).backward()
+                surrogate = _surrogate(part, features, span, with_scale=is_last)
+                surrogate.backward()  # type: ignore[no-untyped-call]
         return loss, _detached(features)
 
     def _forward(self, inputs: Inputs) -> Features:
@@ -121,8 +122,8 @@ class Learner:
 
 
 def _detached(features: Features) -> Features:
-    bias = features.logit_bias
-    return Features(*(part.detach() for part in features[:3]), None if bias is None else bias.detach())
+    image, text, scale, bias = features
+    return Features(image.detach(), text.detach(), scale.detach(), None if bias is None else bias.detach())
 
 
 def _leaves(parts: list[Features]) -> Features:

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from pairs import RESNET, VIT
 from torch import nn
 from torch.testing import assert_close
 
@@ -17,6 +16,7 @@ from diptych.train.config import OptimiserConfig
 from diptych.train.optimiser import is_decayed, lock, make_optimiser, pull_to_start, set_learning_rate, set_training
 from diptych.train.schedule import learning_rate_share
 from diptych.train.towers import Towers
+from pairs import RESNET, VIT
 
 
 def towers(config: object = VIT) -> Towers:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from pairs import RESNET, run_config, write_pairs
 from torch.testing import assert_close
 
 from diptych.train.config import RunConfig
 from diptych.train.distributed import World
 from diptych.train.loop import DivergedError, train
 from diptych.train.setup import Run, set_up
+from pairs import RESNET, run_config, write_pairs
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 

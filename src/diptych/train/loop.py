@@ -249,8 +249,12 @@ class _Loop:
             self.log.say(f"Stopped after step {self.step:,}, its state saved: go on with --resume.")
 
     def _finished(self) -> Path | None:
-        if not self.world.is_first:
+        bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)
+        if self.log is None:
             return None
+        if bad:
+            logs = self.config.run / "bad-samples-*.log"
+            self.log.say(f"{int(bad):,} of {int(seen):,} samples could not be used and were left out: see {logs}.")
         return write_result(self.run)
 
     def _seconds(self) -> float:

@@ -111,8 +111,14 @@ class Loader:
         chunks = self._chunks(start_step)
         if self._workers == 0:
             yield from self._batches(start_step, self._make_here(chunks))
-        with ThreadPoolExecutor(1) as thread, WorkerPool(self._maker, self._workers, self._chunk_rows) as pool:
+        with self._thread() as thread, WorkerPool(self._maker, self._workers, self._chunk_rows) as pool:
             yield from _one_ahead(self._batches(start_step, pool.map(chunks)), thread)
+
+    def _thread(self) -> ThreadPoolExecutor:
+        """What puts batches together. A new thread is on GPU 0, whose memory all processes would pin theirs with."""
+        if not self._pin_memory:
+            return ThreadPoolExecutor(1)
+        return ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=(torch.cuda.current_device(),))
 
     @property
     def _chunk_rows(self) -> int:

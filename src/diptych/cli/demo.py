@@ -39,15 +39,17 @@ def demo(
 
     [dim]Example: diptych demo ~/Pictures --labels "dog,cat,beach"[/dim]
     """
-    from diptych.demo.look import look
+    from diptych.demo.look import TEMPLATES, look
     from diptych.demo.page import render
     from diptych.encode.choose import encoder_for
     from diptych.files import atomic_write
+    from diptych.zeroshot import resolve_templates
 
     names, searches = _words(labels, search, are_own=bool(photos))
     unread: dict[int, str] = {}
     pictures = _pictures(photos, most, unread)
-    encoder = encoder_for(model, items=len(pictures) + (len(names) + len(searches)) // 10)
+    sentences = len(names) * len(resolve_templates(TEMPLATES)) + len(searches)
+    encoder = encoder_for(model, items=len(pictures) + sentences // 10)
     seen = look(encoder, pictures, names, searches, top=TOP, on_error=unread.setdefault)
     lines = [unread[index] for index in sorted(unread)]
     _print(seen, lines)

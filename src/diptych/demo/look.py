@@ -15,6 +15,7 @@ from diptych.zeroshot import Label, build_classifier
 
 T = TypeVar("T")
 THUMBNAIL_SIDE = 360  # pixels
+TEMPLATES = "imagenet-7"  # a small model needs the average of several sentences more than a large one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def look(
 
     `top` is how many labels a photo and how many photos a search are given.
     """
-    classifier = build_classifier(encoder, list(labels))
+    classifier = build_classifier(encoder, list(labels), TEMPLATES)
     unread: set[int] = set()
 
     def note(index: int, _: ImageSource, error: ImageError) -> None:

@@ -53,7 +53,7 @@ def render(look: Look, *, model: str, unread: list[str]) -> str:
 </head>
 <body>
 <h1>Diptych: a first look</h1>
-<p>Photographs named and found by words, by the model <code>{escape(model)}</code>, without training for these labels.</p>
+<p>Named and found by words, by the model <code>{escape(model)}</code>, without training for these labels.</p>
 {"".join(sections)}</body>
 </html>
 """

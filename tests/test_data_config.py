@@ -23,7 +23,10 @@ ONE = {"path": "a.csv"}
         ({"sources": [ONE], "epoch_samples": 0}, r"epoch_samples must be 1 or more, got 0"),
         ({"sources": [ONE], "workers": -1}, r"workers must be 0 or more, got -1"),
         ({"sources": [ONE], "bad_sample_limit": 2}, r"bad_sample_limit must be from 0 to 1, got 2"),
-        ({"sources": [ONE], "augment": {"min_scale": 0}}, r"0 < min_scale <= max_scale <= 1 must hold, got \(0.0, 1.0\)"),
+        (
+            {"sources": [ONE], "augment": {"min_scale": 0}},
+            r"min_scale <= max_scale <= 1 must hold, got \(0.0, 1.0\)",
+        ),
         ({"sources": [ONE], "augment": {"max_scale": 0.5}}, r"0 < min_scale <= max_scale <= 1 must hold"),
         ({"sources": [ONE], "augment": {"min_ratio": 2}}, r"0 < min_ratio <= max_ratio must hold, got \(2.0, 1.33"),
         ({"sources": [ONE], "augment": {"erase": 1.5}}, r"erase must be from 0 to 1, got 1.5"),

@@ -187,26 +187,23 @@ def of(keys: int, bad: int) -> Batch:
     return Batch(step=0, tokens=[], keys=["a/b"] * keys, bad=["a/c: broken"] * bad, **numbers)
 
 
-def test_bad_samples_stop_a_run_above_the_limit_and_only_there() -> None:
-    counter = BadSamples(0.05)
-    counter.count(of(20, 30))  # of 50 samples no share is told
-    counter = BadSamples(0.05)
-    counter.count(of(190, 10))
+def test_bad_samples_stop_a_run_where_they_are_more_than_the_limit_and_chance_allow() -> None:
+    counter = BadSamples(0.01)
+    counter.count(of(500, 25))
+    counter.check(5, 99)  # of so few no share is told
+    counter.check(4, 100)  # one is allowed, and by chance there may be three more
     with pytest.raises(
-        DataError, match=r"11 of the 201 samples so far .* \(5.5%; bad_sample_limit is 5.0%\).*a/c: bro"
+        DataError, match=r"5 of the 100 samples so far .* \(5.0%; bad_sample_limit is 1.0%\).*a/c: broken"
     ):
-        counter.count(of(0, 1))
+        counter.check(5, 100)
+    counter.check(10_290, 1_000_000)
+    with pytest.raises(DataError, match="10,400 of the 1,000,000 samples"):
+        counter.check(10_400, 1_000_000)
 
 
 def test_a_batch_of_which_nothing_is_left_stops_a_run() -> None:
     with pytest.raises(DataError, match="3 of the 3 samples"):
         BadSamples(1.0).count(of(0, 3))
-
-
-def test_a_counter_of_bad_samples_goes_on_from_its_facts() -> None:
-    counter = BadSamples(0.5)
-    counter.count(of(8, 2))
-    assert vars(BadSamples(0.5, **counter.facts())) == vars(counter)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ makes of them, is that of one process with the whole batch.
 Letters: N pairs of this process, B of all processes, E embedding.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -232,10 +233,15 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
     On a CPU through oneDNN: torch's default for float32 there is MKL, which on an AMD processor runs at half of that
     speed (docs/benchmarks.md).
     """
-    if a.device.type == "cpu" and a.dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if a.device.type == "cpu" and a.dtype == torch.float32 and _has_onednn_linear():
         return torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")
     with torch.autocast(a.device.type, enabled=False):
         return a @ b
+
+
+@functools.cache
+def _has_onednn_linear() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]
 
 
 def _tile_size(asked: int | None, features: Tensor) -> int:

@@ -109,7 +109,8 @@ def test_only_what_enters_the_weights_must_stay_the_same(tmp_path: Path) -> None
     assert changed_keys(before, after) == []
     after["train"]["batch_size"] = 2
     after["data"]["augment"]["flip"] = True
-    assert changed_keys(before, after) == ["data.augment.flip", "train.batch_size"]
+    after["data"]["sources"][0]["weight"] = 0.5
+    assert changed_keys(before, after) == ["data.augment.flip", "data.sources.0.weight", "train.batch_size"]
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -1,5 +1,6 @@
 """A run that is killed and resumed ends with the same bits as one that was not; what is damaged is passed over."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,13 +12,13 @@ from pathlib import Path
 import pytest
 import tomlkit
 import torch
-from pairs import RESNET, run_config, settings, write_pairs
 from safetensors.torch import load_file
 
 from diptych.errors import DiptychError
 from diptych.train.log import read_metrics
 from diptych.train.loop import train
 from diptych.train.state import StateError, newest_state
+from pairs import RESNET, run_config, settings, write_pairs
 
 STEPS = 40
 
@@ -146,6 +147,24 @@ def test_a_changed_config_is_refused_by_its_keys(stopped: Path, table: Path) -> 
     changed = run_config(table, stopped, optimiser={"lr": 5e-4}, train={"batch_size": 6})
     with pytest.raises(DiptychError, match=r"differs from that of the run in .*: optimiser\.lr, train\.batch_size\."):
         train(changed, resume=True)
+
+
+def test_data_that_changed_is_refused(stopped: Path, table: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more" / table.name
+    shutil.copytree(table.parent, more.parent)
+    more.write_text(more.read_text() + "000.png,one caption more\n047.png,and another\n999.png,of a new picture\n")
+    facts = stopped / "states" / "step-000000010" / "state.json"
+    facts.write_text(facts.read_text().replace(str(table), str(more)))
+    with pytest.raises(DiptychError, match="The data changed: shapes held 48 pairs .* and holds 49"):
+        train(run_config(more, stopped), resume=True)
+
+
+def test_a_state_from_before_a_key_was_known_goes_on(stopped: Path, table: Path) -> None:
+    path = stopped / "states" / "step-000000010" / "state.json"
+    facts = json.loads(path.read_text())
+    del facts["config"]["train"]["share_positives"], facts["sources"], facts["precision"]
+    path.write_text(json.dumps(facts))
+    assert train(run_config(table, stopped, save={"keep": 1}), resume=True) == stopped / "model"
 
 
 def test_what_does_not_enter_the_weights_may_change(stopped: Path, table: Path) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
 from torch.testing import assert_close
 
+from diptych.encode.torch_encoder import TorchEncoder
 from diptych.train.config import RunConfig
 from diptych.train.distributed import World
-from diptych.train.loop import DivergedError, train
+from diptych.train.loop import DivergedError, Evaluator, train
 from diptych.train.setup import Run, set_up
+from diptych.train.state import newest_state
 from pairs import RESNET, run_config, write_pairs
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
@@ -120,6 +124,9 @@ def test_a_lost_loss_stops_the_run_and_names_the_samples(table: Path, tmp_path: 
         train(config)
     report = next((tmp_path / "run").glob("diverged-step-*.json")).read_text()
     assert "shapes/" in report
+    state, _ = newest_state(tmp_path / "run" / "states")
+    assert state is not None
+    assert all(tensor.isfinite().all() for tensor in state.tensors.values())
 
 
 def test_the_model_learns_and_the_run_leaves_a_model(table: Path, tmp_path: Path) -> None:
@@ -131,3 +138,26 @@ def test_the_model_learns_and_the_run_leaves_a_model(table: Path, tmp_path: Path
 
     losses = [row["loss"] for row in read_metrics(run / "metrics.jsonl") if "loss" in row]
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_model_that_comes_out_is_the_one_that_is_measured(table: Path, tmp_path: Path) -> None:
+    start = train(run_config(table, tmp_path / "first"))
+    config = run_config(table, tmp_path / "run", model={"config": None, "start": str(start)}, train={"steps": 3})
+    models = {share: _train_and_compare(config, share, tmp_path) for share in (0.0, 0.5, 1.0)}
+    assert_close(models[0.5], (models[0.0] + models[1.0]) / 2)
+    assert torch.equal(models[1.0], load_file(tmp_path / "first" / "model" / "model.safetensors")["visual.proj"])
+
+
+def _train_and_compare(config: RunConfig, share: float, folder: Path) -> Tensor:
+    """The image projection that comes out with a share of the start; it must be the one that was measured at the end."""
+    measured: list[Tensor] = []
+
+    def measure(encoder: TorchEncoder) -> dict[str, float]:
+        measured.append(encoder.model.get_parameter("visual.proj").detach().float().clone())
+        return {}
+
+    changed = replace(config, run=folder / str(share), train=replace(config.train, average_with_start=share))
+    train(changed, evaluators=[Evaluator(name="set", every_steps=None, measure=measure)])
+    projection = load_file(folder / str(share) / "model" / "model.safetensors")["visual.proj"]
+    assert_close(projection, measured[-1], atol=1e-2, rtol=1e-2)  # it is measured in bfloat16
+    return projection

@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from diptych.data.sample import Source
     from diptych.encode.torch_encoder import TorchEncoder
     from diptych.train.config import EvaluateConfig, RunConfig
     from diptych.train.loop import Evaluator
@@ -68,21 +69,26 @@ def plot(
 
 
 def _evaluators(configs: "tuple[EvaluateConfig, ...]") -> "list[Evaluator]":
+    evaluators = [_evaluator(config) for config in configs]
+    names = [evaluator.name for evaluator in evaluators]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"Two evaluate sets are called {repeated[0]!r}: give each source a name of its own")
+    return evaluators
+
+
+def _evaluator(config: "EvaluateConfig") -> "Evaluator":
+    """Of one set, which is opened now, so that a wrong path is an error before the first step."""
+    from diptych.data.open import open_source
     from diptych.train.loop import Evaluator
 
-    return [
-        Evaluator(name=config.source.name or config.task, every_steps=config.every_steps, measure=_measure(config))
-        for config in configs
-    ]
+    source = open_source(config.source)
+    return Evaluator(name=source.name, every_steps=config.every_steps, measure=_measure(config, source))
 
 
-def _measure(config: "EvaluateConfig") -> "Callable[[TorchEncoder], dict[str, float]]":
-    """The evaluation of one set, which is opened now, so that a wrong path is an error before the first step."""
-    from diptych.data.open import open_source
+def _measure(config: "EvaluateConfig", source: "Source") -> "Callable[[TorchEncoder], dict[str, float]]":
     from diptych.evaluate.retrieval import evaluate_retrieval
     from diptych.evaluate.zeroshot import evaluate_zero_shot
 
-    source = open_source(config.source)
     if config.task == "retrieval":
         return lambda encoder: evaluate_retrieval(encoder, source).numbers()
     return lambda encoder: evaluate_zero_shot(encoder, source, templates=config.source.templates).numbers()

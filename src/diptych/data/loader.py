@@ -44,21 +44,28 @@ class BadSamples:
 
     def __init__(self, limit: float, *, bad: int = 0, seen: int = 0) -> None:
         self.limit, self.bad, self.seen = limit, bad, seen
+        self._last = ""
 
     def count(self, batch: Batch) -> None:
-        """Add a batch. DataError where too many samples have been bad, or all of this batch."""
+        """Add a batch of this process. DataError where all of it is bad."""
         self.bad += len(batch.bad)
         self.seen += len(batch.bad) + len(batch.keys)
-        too_many = self.seen >= _LEAST_SEEN and self.bad > self.limit * self.seen
-        if batch.bad and (too_many or not batch.keys):
-            raise DataError(
-                f"{self.bad:,} of the {self.seen:,} samples so far could not be used ({self.bad / self.seen:.1%}; "
-                f"bad_sample_limit is {self.limit:.1%}). The last: {batch.bad[-1]}"
-            )
+        if batch.bad:
+            self._last = f" The last: {batch.bad[-1]}"
+        if not batch.keys:
+            raise self._error(self.bad, self.seen)
 
-    def facts(self) -> dict[str, int]:
-        """What a counter that goes on is made with."""
-        return {"bad": self.bad, "seen": self.seen}
+    def check(self, bad: float, seen: float) -> None:
+        """DataError where of the samples that all processes have seen more are bad than the limit and chance allow."""
+        allowed = self.limit * seen
+        if seen >= _LEAST_SEEN and bad > allowed + 3 * allowed**0.5:  # three standard deviations of a rate at the limit
+            raise self._error(bad, seen)
+
+    def _error(self, bad: float, seen: float) -> DataError:
+        return DataError(
+            f"{bad:,.0f} of the {seen:,.0f} samples so far could not be used ({bad / seen:.1%}; bad_sample_limit is "
+            f"{self.limit:.1%}).{self._last}"
+        )
 
 
 class Loader:
@@ -111,6 +118,7 @@ class Loader:
         chunks = self._chunks(start_step)
         if self._workers == 0:
             yield from self._batches(start_step, self._make_here(chunks))
+            return
         with self._thread() as thread, WorkerPool(self._maker, self._workers, self._chunk_rows) as pool:
             yield from _one_ahead(self._batches(start_step, pool.map(chunks)), thread)
 

@@ -6,6 +6,8 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from diptych import __version__
 from diptych.model.config import CLIPConfig, ResNetConfig
 from diptych.model.shapes import parameter_count, tensor_shapes
@@ -98,17 +100,14 @@ def _training(run: Run, metrics: Sequence[dict[str, Any]]) -> str:
     config = run.config
     seconds = max((row.get("seconds", 0.0) for row in metrics), default=0.0)
     start = f"from {config.model.start}" if config.model.start else "from random weights"
-    device = torch_device_name(run)
+    device = _device_name(run)
     return (
         f"{run.steps:,} steps of {config.train.batch_size:,} pairs, {start}, seed {config.seed}, "
         f"in {clock(seconds)} on {device}."
     )
 
 
-def torch_device_name(run: Run) -> str:
-    """The name of what computed the run."""
-    import torch
-
+def _device_name(run: Run) -> str:
     device = run.world.device
     if device.type == "cuda":
         return f"{run.world.size} x {torch.cuda.get_device_name(device)}"

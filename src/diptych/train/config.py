@@ -143,6 +143,11 @@ class EvaluateConfig:
     source: SourceConfig
     every_steps: int | None = None  # None: at the end of each epoch; always at the end of the run
 
+    def __post_init__(self) -> None:
+        _require(
+            self.every_steps is None or self.every_steps >= 1, f"every_steps must be 1 or more, got {self.every_steps}"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -164,8 +169,11 @@ class RunConfig:
         _require(0 <= self.seed < 2**63, f"seed must be from 0 to below 2**63, got {self.seed}")
 
 
-# What may change when a run goes on: none of these enters the weights.
-FREE_TO_CHANGE = ("run", "data.workers", "data.bad_sample_limit", "save", "evaluate", "device", "log_every_steps")
+# What may change when a run goes on: none of these enters the weights, or the state guards it by itself (precision).
+FREE_TO_CHANGE = (
+    *("run", "data.workers", "data.bad_sample_limit", "save", "evaluate", "device", "log_every_steps"),
+    "train.precision",
+)
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -218,16 +226,17 @@ def _value(text: str) -> Any:  # noqa: ANN401 (plain data)
         return text.strip()
 
 
-def changed_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def changed_keys(old: object, new: object, name: str = "") -> list[str]:
     """The dotted keys that differ between two configs as plain data, without those that are free to change."""
-    changed = []
-    for key in sorted(old.keys() | new.keys()):
-        name = f"{prefix}{key}"
-        before, after = old.get(key), new.get(key)
-        if name in FREE_TO_CHANGE or before == after:
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            changed += changed_keys(before, after, f"{name}.")
-        else:
-            changed.append(name)
-    return changed
+    if name in FREE_TO_CHANGE or old == new:
+        return []
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        old, new = (dict(enumerate(items)) for items in (old, new))
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [name]
+    keys = sorted(old.keys() | new.keys())
+    return [
+        found
+        for key in keys
+        for found in changed_keys(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+    ]

@@ -39,12 +39,15 @@ def join_world(device: str) -> Iterator[World]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     resolved = resolve_device(device)
+    if resolved.type == "cuda" and size > 1:
+        if "LOCAL_RANK" not in os.environ:
+            raise ValueError("WORLD_SIZE is set but LOCAL_RANK is not: start the processes with torchrun")
+        resolved = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    if resolved.type == "cuda":
+        torch.cuda.set_device(resolved)
     if size == 1:
         yield World(rank=0, size=1, device=resolved)
         return
-    if resolved.type == "cuda":
-        resolved = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}")
-        torch.cuda.set_device(resolved)
     dist.init_process_group("nccl" if resolved.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield World(rank=dist.get_rank(), size=size, device=resolved)
@@ -59,13 +62,13 @@ def share_gradients(module: nn.Module, world: World) -> nn.Module:
     return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
 
-def any_of(flag: bool, world: World) -> bool:
-    """Whether the flag is set in any process: all then act on it in the same step."""
+def is_agreed(value: int, world: World) -> bool:
+    """Whether all processes hold the same number."""
     if world.size == 1:
-        return flag
-    shared = torch.tensor(int(flag), device=world.device)
-    dist.all_reduce(shared, op=dist.ReduceOp.MAX)
-    return bool(shared.item())
+        return True
+    bounds = torch.tensor([value, -value], device=world.device)
+    dist.all_reduce(bounds, op=dist.ReduceOp.MAX)
+    return bool(bounds[0] == -bounds[1])
 
 
 def sum_of(values: list[float], world: World) -> list[float]:
@@ -75,3 +78,25 @@ def sum_of(values: list[float], world: World) -> list[float]:
     shared = torch.tensor(values, dtype=torch.float64).to(world.device)
     dist.all_reduce(shared)
     return [float(value) for value in shared]
+
+
+class LateSums:
+    """Sums over all processes that are read a step after they were given, so that no step waits for another process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._given: tuple[torch.Tensor, dist.Work] | None = None
+
+    def exchange(self, values: list[float]) -> list[float]:
+        """Give a step's values, get the sums of the step before: at first zeros. Alone, get those just given."""
+        if self._world.size == 1:
+            return values
+        before = self._given
+        shared = torch.tensor(values, dtype=torch.float64, device=self._world.device)
+        work = dist.all_reduce(shared, async_op=True)
+        assert work is not None
+        self._given = (shared, work)
+        if before is None:
+            return [0.0] * len(values)
+        before[1].wait()
+        return [float(value) for value in before[0].tolist()]

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diptych.files import atomic_write
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -20,7 +22,8 @@ class RunLog:
     def __init__(self, folder: Path, *, step: int) -> None:
         self.path = folder / "metrics.jsonl"
         kept = [row for row in read_metrics(self.path) if row["step"] <= step] if self.path.exists() else []
-        self.path.write_text("".join(_line(row) for row in kept), encoding="utf-8")
+        with atomic_write(self.path) as temporary:
+            temporary.write_text("".join(_line(row) for row in kept), encoding="utf-8")
         self._board = _tensorboard(folder / "tensorboard", step)
         self._next_line = 0.0
 

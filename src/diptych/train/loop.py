@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import torch
-
 from diptych.data.loader import BadSamples, Batch
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.errors import DiptychError
-from diptych.settings import to_dict
+from diptych.settings import from_dict, to_dict
 from diptych.train.config import RunConfig, changed_keys
-from diptych.train.distributed import any_of, join_world, sum_of
+from diptych.train.distributed import LateSums, is_agreed, join_world, sum_of
 from diptych.train.log import RunLog, progress_line
+from diptych.train.plot import check_can_plot
 from diptych.train.result import write_result
 from diptych.train.schedule import learning_rate_share
 from diptych.train.setup import Run, set_up
@@ -33,7 +32,6 @@ Measure = Callable[[TorchEncoder], Mapping[str, float]]
 # Uniform logits give ln B. What stays at several times that has diverged.
 _EXPLODED = 5.0
 _EXPLODED_STEPS = 10
-_LISTEN_EVERY_STEPS = 10
 
 
 class DivergedError(DiptychError):
@@ -66,8 +64,12 @@ def train(config: RunConfig, *, resume: bool = False, evaluators: Sequence[Evalu
     """
     with join_world(config.device) as world:
         state = _find_state(config, resume=resume)
+        if not is_agreed(state.step if state else -1, world):
+            raise DiptychError(f"The processes find different states in {config.run}: give a folder that all share.")
+        check_can_plot()  # now, not when the run is over
         run = set_up(config, world)
         if state is not None:
+            _check_goes_on(run, state)
             restore(run.learner, state)
         return _Loop(run, state, evaluators).to_the_end()
 
@@ -85,12 +87,39 @@ def _find_state(config: RunConfig, *, resume: bool) -> State | None:
         warnings.warn(fault)
     if state is None:
         return None
-    if changed := changed_keys(state.facts["config"], to_dict(config)):
+    # Read anew, so that a key which a later version added has its default there, too.
+    before = from_dict(RunConfig, state.facts["config"], where=f"the state in {folder}")
+    if changed := changed_keys(to_dict(before), to_dict(config)):
         raise DiptychError(
             f"The config differs from that of the run in {folder}: {', '.join(changed)}. "
             "Put the values back, or start a new run from its model with model.start."
         )
     return state
+
+
+def _check_goes_on(run: Run, state: State) -> None:
+    """Refuse data and numbers other than those that the state came from."""
+    sizes, before = _sizes(run), state.facts.get("sources", {})
+    if changed := [name for name in before if sizes.get(name) != before[name]]:
+        name = changed[0]
+        raise DiptychError(
+            f"The data changed: {name} held {before[name]:,} pairs when the run was saved, and holds "
+            f"{sizes.get(name, 0):,}. Put it back, or start a new run from its model with model.start."
+        )
+    computed_in = state.facts.get("precision", _precision(run))
+    if computed_in != _precision(run):
+        raise DiptychError(
+            f"The run computed in {computed_in} and would go on in {_precision(run)}: set train.precision, or use a "
+            "device that computes the same."
+        )
+
+
+def _sizes(run: Run) -> dict[str, int]:
+    return {source.name: len(source) for source in run.sources}
+
+
+def _precision(run: Run) -> str:
+    return str(run.learner.precision).removeprefix("torch.")
 
 
 class _Loop:
@@ -103,12 +132,15 @@ class _Loop:
         before = facts.get("bad_samples", {}) if self.world.is_first else {}  # that of all processes, counted once
         self.bad = BadSamples(self.config.data.bad_sample_limit, **before)
         self.started = self.saved_at = time.monotonic()
-        self.unchecked: tuple[int, torch.Tensor, Batch] | None = None
+        self.unchecked: tuple[int, StepResult, Batch] | None = None
+        self.first_loss = 0.0
         self.exploded_steps = 0
+        self.saved_step = self.step if state else -1
+        self.sums = LateSums(self.world)
         self.stop = threading.Event()
         self.log: RunLog | None = None
+        self.config.run.mkdir(parents=True, exist_ok=True)
         if self.world.is_first:
-            self.config.run.mkdir(parents=True, exist_ok=True)
             self.log = RunLog(self.config.run, step=self.step)
 
     def to_the_end(self) -> Path | None:
@@ -122,8 +154,7 @@ class _Loop:
                     batch = next(batches)
                     window.waited += time.monotonic() - asked
                     window = self._learn(batch, window)
-                    if self._any_process(self.stop.is_set()):
-                        self._stopped()
+                    if self._is_asked_to_stop():
                         return None
             return self._finished()
         finally:
@@ -138,15 +169,15 @@ class _Loop:
         result = self.run.learner.step(batch, self.step, share)
         self._check_last_loss()  # while the device is busy with this step
         self.step += 1
-        self.unchecked = (self.step, result.loss, batch)
+        self.unchecked = (self.step, result, batch)
         window.pairs += len(batch.keys)
         is_last = self.step == self.run.steps
         if self.step % self.config.log_every_steps == 0 or is_last:
             self._log(batch, result, share, window)
             window = _Window()
-        if is_last or self._save_is_due():
-            self._save()
         self._evaluate(is_last=is_last)
+        if is_last or (self.config.save.every_steps and self.step % self.config.save.every_steps == 0):
+            self._save()
         return window
 
     def _count_bad(self, batch: Batch) -> None:
@@ -159,25 +190,30 @@ class _Loop:
         """Stop a run whose loss is lost. A step late, so that no step waits for the one before to be read."""
         if self.unchecked is None:
             return
-        step, loss, batch = self.unchecked
+        step, result, batch = self.unchecked
         self.unchecked = None
+        loss, norm = float(result.loss), float(result.grad_norm)
+        self.first_loss = self.first_loss or loss
         guessing = max(1.0, math.log(self.config.train.batch_size))
-        self.exploded_steps = self.exploded_steps + 1 if float(loss) > _EXPLODED * guessing else 0
-        if math.isfinite(float(loss)) and self.exploded_steps < _EXPLODED_STEPS:
+        self.exploded_steps = self.exploded_steps + 1 if loss > _EXPLODED * max(guessing, self.first_loss) else 0
+        # A gradient that is no number has spoilt the weights; only loss scaling leaves such a step out.
+        is_sound = math.isfinite(loss) and (math.isfinite(norm) or self.run.learner.scaler.is_enabled())
+        if is_sound and self.exploded_steps < _EXPLODED_STEPS:
             return
         report = self.config.run / f"diverged-step-{step}-rank-{self.world.rank}.json"
-        report.write_text(json.dumps({"step": step, "loss": str(float(loss)), "samples": batch.keys}, indent=1))
+        report.write_text(json.dumps({"step": step, "loss": str(loss), "samples": batch.keys}, indent=1))
         state, _ = newest_state(self.config.run / "states")
         good = f"The last good state is that of step {state.step:,}" if state else "No state was saved before"
+        what = f"The loss is {loss:.4g} at step {step:,} (guessing gives {guessing:.2f}), its gradient {norm:.4g} long"
+        where = f"on {batch.keys[0]} and {len(batch.keys) - 1} others, listed in {report}"
         raise DivergedError(
-            f"The loss is {float(loss):.4g} at step {step:,} (guessing gives {guessing:.2f}), on {batch.keys[0]} and "
-            f"{len(batch.keys) - 1} others, listed in {report}. {good}: lower optimiser.lr, lengthen the warm-up, or "
-            "look at those samples."
+            f"{what}, {where}. {good}: lower optimiser.lr, lengthen the warm-up, or look at those samples."
         )
 
     def _log(self, batch: Batch, result: StepResult, lr_share: float, window: _Window) -> None:
         pairs, waited, bad = sum_of([window.pairs, window.waited / self.world.size, self.bad.bad], self.world)
-        by_source = losses_by_source(result.features, batch, self.run.sources, self.world)
+        share = self.config.train.share_positives
+        by_source = losses_by_source(result.features, batch, self.run.sources, self.world, share_positives=share)
         seconds = time.monotonic() - window.started
         if self.log is None:
             return
@@ -198,23 +234,20 @@ class _Loop:
         left = (self.run.steps - self.step) / rate
         self.log.show(progress_line(self.step, self.run.steps, numbers, left), is_last=self.step == self.run.steps)
 
-    def _save_is_due(self) -> bool:
-        every, minutes = self.config.save.every_steps, self.config.save.every_minutes
-        if every is not None and self.step % every == 0:
-            return True
-        is_late = minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes
-        return self._any_process(is_late and self.world.is_first)
-
     def _save(self) -> None:
         """The state, so that the next step would be the same after a kill."""
         self._check_last_loss()  # never save what is lost
+        if self.saved_step == self.step:
+            return
+        self.saved_step = self.step
         bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)
         if self.world.is_first:
             facts = {
                 "config": to_dict(self.config),
                 "bad_samples": {"bad": int(bad), "seen": int(seen)},
                 "seconds": self._seconds(),
-                "world_size": self.world.size,
+                "sources": _sizes(self.run),
+                "precision": _precision(self.run),
             }
             folder = self.config.run / "states"
             save_state(folder, self.step, self.run.learner, facts, keep=self.config.save.keep)
@@ -237,16 +270,19 @@ class _Loop:
         self.log.write(self.step, numbers)
         self.log.say(f"step {self.step:,}: " + "  ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
-    def _any_process(self, flag: bool) -> bool:
-        """Whether the flag is set in any process; several ask one another only every so many steps, all in the same."""
-        if self.world.size > 1 and self.step % _LISTEN_EVERY_STEPS:
-            return False
-        return any_of(flag, self.world)
-
-    def _stopped(self) -> None:
-        self._save()
-        if self.log is not None:
+    def _is_asked_to_stop(self) -> bool:
+        """What concerns all processes in the same step: too many bad samples, a state due by the clock, a signal."""
+        minutes = self.config.save.every_minutes
+        is_late = self.world.is_first and minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes
+        if is_late:
+            self.saved_at = time.monotonic()  # the state that this asks for is on its way
+        bad, seen, late, stop = self.sums.exchange([self.bad.bad, self.bad.seen, is_late, self.stop.is_set()])
+        self.bad.check(bad, seen)
+        if late or stop:
+            self._save()
+        if stop and self.log is not None:
             self.log.say(f"Stopped after step {self.step:,}, its state saved: go on with --resume.")
+        return bool(stop)
 
     def _finished(self) -> Path | None:
         bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)

@@ -12,7 +12,11 @@ from diptych.train.towers import Towers
 
 
 def is_decayed(name: str, parameter: Tensor) -> bool:
-    """Matrices and kernels are decayed; gains, biases, the scale, class and position embeddings not (as open_clip)."""
+    """Matrices and kernels are decayed; gains, biases, the scale, class and position embeddings are not.
+
+    The paper (section 2.5) exempts gains and biases, open_clip also the scale and the class embedding; positions, which
+    are added like a bias, are exempt here as well.
+    """
     return parameter.ndim >= 2 and not name.endswith(("positional_embedding", "class_embedding"))
 
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,8 @@ def plot_run(folder: Path) -> bytes:
         ) from error
     if not rows:
         raise DiptychError(f"{folder}: nothing is logged yet; wait for the first log_every_steps.")
-    try:
-        from matplotlib.figure import Figure  # not pyplot, which keeps global state and looks for a screen
-    except ImportError as error:
-        raise needs_extra("Plots", "matplotlib", "train") from error
+    check_can_plot()
+    from matplotlib.figure import Figure  # not pyplot, which keeps global state and looks for a screen
 
     figure = Figure(figsize=(12, 8), layout="constrained")
     (loss, sources), (measures, scale) = figure.subplots(2, 2)
@@ -47,6 +46,12 @@ def plot_run(folder: Path) -> bytes:
     return png.getvalue()
 
 
+def check_can_plot() -> None:
+    """DiptychError where matplotlib is missing."""
+    if find_spec("matplotlib") is None:
+        raise needs_extra("The plot of a run", "matplotlib", "train")
+
+
 def _names(rows: Rows, prefix: str) -> list[str]:
     return sorted({name for row in rows for name in row if name.startswith(prefix)})
 
@@ -54,6 +59,8 @@ def _names(rows: Rows, prefix: str) -> list[str]:
 def _draw(axes: Any, rows: Rows, names: Sequence[str], title: str, style: str = "-") -> None:  # noqa: ANN401 (matplotlib)
     for name in names:
         points = [(row["step"], row[name]) for row in rows if name in row]
+        if not points:
+            continue
         axes.plot(*zip(*points, strict=True), style, label=name.removeprefix("loss/"), linewidth=1, markersize=3)
     axes.set_title(title)
     axes.set_xlabel("step")

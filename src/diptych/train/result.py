@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from diptych.checkpoints.checkpoint import Checkpoint, Tensors
 from diptych.checkpoints.save import save_checkpoint
 from diptych.train.card import write_card
 from diptych.train.log import read_metrics
@@ -19,21 +18,12 @@ def write_result(run: Run) -> Path:
     """The folder RUN/model: weights, config, README.md as its card, curves.png."""
     config = run.config
     checkpoint = run.checkpoint()
-    tensors = _averaged(checkpoint.tensors, run.start, config.train.average_with_start)
     dtype = _DTYPES[config.save.model_dtype]
-    stored = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    stored = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in checkpoint.tensors.items()
+    }
     card = write_card(run, read_metrics(config.run / "metrics.jsonl"))
     documents = {"README.md": card.encode(), "curves.png": plot_run(config.run)}
     folder = config.run / "model"
     save_checkpoint(replace(checkpoint, tensors=stored), folder, overwrite=True, documents=documents)
     return folder
-
-
-def _averaged(tensors: Tensors, start: Checkpoint, share: float) -> Tensors:
-    """A share of the starting weights, the rest of the trained, keeps what it knew (WiSE-FT, Wortsman et al. 2022)."""
-    if not share:
-        return tensors
-    return {
-        name: tensor.lerp(start.tensors[name].float(), share) if tensor.is_floating_point() else tensor
-        for name, tensor in tensors.items()
-    }

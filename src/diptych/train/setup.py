@@ -43,12 +43,19 @@ class Run:
     steps_per_epoch: float
 
     def checkpoint(self) -> Checkpoint:
-        """The model as it is now: the averaged weights where they are kept."""
-        learner = self.learner
+        """The model that would come out now: the averaged weights where they are kept, and the share of the start."""
+        learner, share = self.learner, self.config.train.average_with_start
         tensors = learner.average.tensors if learner.average is not None else learner.towers.model.state_dict()
+        trained = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        if share:  # keeps what the start knew (WiSE-FT, Wortsman et al. 2022)
+            start = self.start.tensors
+            trained = {
+                name: tensor.lerp(start[name].to(tensor.dtype), share) if tensor.is_floating_point() else tensor
+                for name, tensor in trained.items()
+            }
         return replace(
             self.start,
-            tensors={name: tensor.detach().float().cpu() for name, tensor in tensors.items()},
+            tensors=trained,
             source=str(self.config.run),
             format="diptych",
             training=to_dict(self.config),
@@ -65,9 +72,9 @@ def set_up(config: RunConfig, world: World) -> Run:
     model.set_activation_checkpointing(config.train.activation_checkpointing)
     is_sigmoid = config.train.loss == "siglip"
     towers = Towers(model, start.preprocess, patch_dropout=config.train.patch_dropout, with_bias=is_sigmoid)
-    if is_sigmoid and config.model.start is None:
+    if is_sigmoid:  # with the bias that belongs to it (Zhai et al. 2023); a start trained by the softmax has neither
         with torch.no_grad():
-            model.logit_scale.fill_(math.log(10))  # (Zhai et al. 2023)
+            model.logit_scale.fill_(math.log(10))
     towers.to(world.device)
     if isinstance(start.config.vision, ResNetConfig):
         model.visual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest for convolutions

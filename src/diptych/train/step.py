@@ -1,7 +1,5 @@
 """One step of learning: features, the loss over the whole batch, gradients, AdamW."""
 
-import itertools
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -91,7 +89,8 @@ class Learner:
         features = _leaves(parts)
         loss = self._loss(features, batch)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        for span, is_last in zip(spans, _marks_last(len(spans)), strict=True):
+        for span in spans:
+            is_last = span == spans[-1]
             # Processes share their gradients once, in the last chunk's backward pass.
             waits = isinstance(self._shared, DistributedDataParallel) and not is_last
             with self._shared.no_sync() if waits else nullcontext():  # type: ignore[operator]
@@ -148,7 +147,3 @@ def _surrogate(part: Features, leaves: Features, span: tuple[int, int], *, with_
             assert leaf_scalar.grad is not None
             total = total + own_scalar * leaf_scalar.grad
     return total
-
-
-def _marks_last(count: int) -> Iterator[bool]:
-    return itertools.chain(itertools.repeat(False, count - 1), [True])

@@ -27,26 +27,26 @@ class TextBuckets:
         return sum(int((bucket == 0).sum()) for bucket in self.tokens) / computed if computed else 0.0
 
 
-def bucket_texts(texts: Sequence[Sequence[int]], most_at_once: int | None = None) -> TextBuckets:
-    """Buckets of (B,) token ids; with `most_at_once`, none of more texts than that.
+def bucket_texts(texts: Sequence[Sequence[int]]) -> TextBuckets:
+    """Buckets of (B,) token ids.
 
     Many samples of a batch share a class name: computing each distinct text once saves more than buckets do.
     """
     distinct = {tuple(text): None for text in texts}
     by_length = sorted(distinct, key=len, reverse=True)
     place = {text: row for row, text in enumerate(by_length)}
-    buckets = [_pad(bucket) for bucket in _split(by_length, most_at_once or len(by_length))]
+    buckets = [_pad(bucket) for bucket in _split(by_length)]
     return TextBuckets(buckets, torch.tensor([place[tuple(text)] for text in texts], dtype=torch.int64))
 
 
-def _split(by_length: list[tuple[int, ...]], most: int) -> list[list[tuple[int, ...]]]:
+def _split(by_length: list[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
     """Runs of texts, longest first; a run ends where one text more would make it a tenth of padding."""
     buckets: list[list[tuple[int, ...]]] = []
     real = 0
     for text in by_length:
         bucket = buckets[-1] if buckets else None
         computed = (len(bucket) + 1) * len(bucket[0]) if bucket else 0
-        if bucket and len(bucket) < most and computed - real - len(text) <= _MOST_PADDING * computed:
+        if bucket and computed - real - len(text) <= _MOST_PADDING * computed:
             bucket.append(text)
             real += len(text)
         else:

@@ -79,7 +79,8 @@ class Towers(nn.Module):
         if not (self.patch_dropout and self.training and isinstance(visual, VisionTransformer)):
             return None
         patches = visual.config.grid[0] * visual.config.grid[1]
-        return draw_kept_patches(seeds, patches, max(1, round(patches * (1 - self.patch_dropout))))
+        keep = max(1, round(patches * (1 - self.patch_dropout)))
+        return draw_kept_patches(seeds, patches, keep).to(self.mean.device, non_blocking=True)
 
     @torch.no_grad()
     def clamp_scale(self) -> None:

@@ -6,28 +6,25 @@ runs does not count. The shards are made of photographs of 500 x 375 with captio
 that are named with --data.
 """
 
-import shutil
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from diptych.data.config import SourceConfig
-from diptych.data.open import open_source
-from diptych.data.sample import Texts
-from diptych.data.shards import ShardWriter
 from halves.captions import make_captions
 from processes import Half
 from setting import Row, Setting, at_least, spread, summary
+from shards import pairs_in, write_shards
 
 BATCH_SIZE, IMAGE_SIZE, ROUNDS = 256, 224, 3
-PHOTOS, MOST_SAMPLES, SHARD_SIZE = 768, 2048, 256
+PHOTOS, MOST_SAMPLES = 768, 2048
 
 
 def run(setting: Setting) -> dict[str, Any]:
     rounds, batches = (1, 1) if setting.is_quick else (ROUNDS, None)
     measured = {}
     for name, pairs in _sets(setting):
-        shards, count = _write_shards(setting.work / "shards" / name, pairs)
+        shards, count = write_shards(setting.work / "shards" / name, pairs)
         samples = (batches or count // BATCH_SIZE) * BATCH_SIZE
         request = {"shards": shards, "samples": samples, "batch_size": BATCH_SIZE, "image_size": IMAGE_SIZE}
         rates: dict[str, list[float]] = {"diptych": [], "open_clip": []}
@@ -61,23 +58,5 @@ def _sets(setting: Setting) -> Iterator[tuple[str, Iterable[tuple[bytes, str]]]]
     photos = (Path(path).read_bytes() for path in setting.photos("small", count))
     yield "500 x 375 JPEGs", zip(photos, make_captions(count), strict=True)
     for path in setting.data:
-        yield Path(path).name, _pairs(path)
-
-
-def _pairs(path: str) -> Iterator[tuple[bytes, str]]:
-    source = open_source(SourceConfig(path=path))
-    for index in range(min(len(source), MOST_SAMPLES)):
-        sample = source.read(index)
-        yield sample.image, (*sample.texts.captions, *sample.texts.class_names)[0]
-
-
-def _write_shards(folder: Path, pairs: Iterable[tuple[bytes, str]]) -> tuple[list[str], int]:
-    """Paths of the shards, and how many pairs are in them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    count = 0
-    with ShardWriter(folder, SHARD_SIZE) as writer:
-        for image, caption in pairs:
-            writer.write(image, Texts(captions=(caption,)), {})
-            count += 1
-    return [str(path) for path in sorted(folder.glob("*.tar"))], count
+        pairs = ((image, texts[0]) for image, texts in pairs_in(path))
+        yield Path(path).name, islice(pairs, MOST_SAMPLES)

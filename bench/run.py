@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import classifier
+import curves
 import data_loading
 import first_label
 import images
@@ -24,6 +25,7 @@ import loading
 import loss
 import preprocessing
 import tokenising
+import training
 import where_time_goes
 from environments import make_environment
 from machine import describe_machine
@@ -40,6 +42,8 @@ BENCHES: dict[str, ModuleType] = {
     "where-time-goes": where_time_goes,
     "loss": loss,
     "data": data_loading,
+    "training": training,
+    "curves": curves,
 }
 ROOT = HERE.parent
 WORK, PAGE = ROOT / ".bench", ROOT / "docs" / "benchmarks.md"

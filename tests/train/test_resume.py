@@ -155,7 +155,7 @@ def test_data_that_changed_is_refused(stopped: Path, table: Path, tmp_path: Path
     more.write_text(more.read_text() + "000.png,one caption more\n047.png,and another\n999.png,of a new picture\n")
     facts = stopped / "states" / "step-000000010" / "state.json"
     facts.write_text(facts.read_text().replace(str(table), str(more)))
-    with pytest.raises(DiptychError, match="The data changed: shapes held 48 pairs .* and holds 49"):
+    with pytest.raises(DiptychError, match=r"The data changed: shapes held 48 pairs .* and holds 49"):
         train(run_config(more, stopped), resume=True)
 
 

@@ -149,7 +149,7 @@ def test_the_model_that_comes_out_is_the_one_that_is_measured(table: Path, tmp_p
 
 
 def _train_and_compare(config: RunConfig, share: float, folder: Path) -> Tensor:
-    """The image projection that comes out with a share of the start; it must be the one that was measured at the end."""
+    """The image projection that comes out with a share of the start, which must be the one measured at the end."""
     measured: list[Tensor] = []
 
     def measure(encoder: TorchEncoder) -> dict[str, float]:

@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="A complete CLIP system: any picture found, named and compared by words.",
-    epilog='Try: diptych classify photo.jpg --labels "dog,cat" --model ViT-B/32',
+    epilog='Try: diptych classify photo.jpg --labels "dog,cat"',
 )
 for verb in (demo, classify, models, info, convert, train, plot, cache):
     app.command()(verb)

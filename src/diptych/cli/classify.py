@@ -39,7 +39,7 @@ def classify(
 ) -> None:
     """Rank labels for each photo: probability among the labels offered, and cosine.
 
-    [dim]Example: diptych classify photo.jpg --labels "dog,cat" --model ViT-B/32[/dim]
+    [dim]Example: diptych classify photo.jpg --labels "dog,cat"[/dim]
     """
     from diptych.cli.inputs import find_pictures
     from diptych.cli.printing import is_terminal

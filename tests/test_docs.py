@@ -51,6 +51,7 @@ NOT_RUN = {
     "docs/checkpoints.md": {"needs weights of full size": 1},
     "docs/migrating.md": {"the other library's half": 2},
     "docs/pretraining.md": {"installs packages": 1, "starts several processes": 1},
+    "docs/postcard.md": {"needs the training sets": 1},
     "docs/quickstart.md": {"installs packages": 1},
 }
 

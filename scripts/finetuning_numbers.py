@@ -33,33 +33,37 @@ LABELLED = ("cifar100", "grocery", "imagenette", "instruments", "scenes", "sport
 RECIPE = Path(__file__).parents[1] / "configs" / "finetune.toml"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-PLAIN = ("optimiser.lr=5e-4", "optimiser.weight_decay=0.1", "optimiser.decay_to_start=0")
-UNLOCKED = ("model.locked=[]",)
-FREE = ("optimiser.decay_to_start=0",)
-BATCH_NORMS = "batch norms locked"
-
 # What a run is called in the table, and what it changes of the recipe.
+PLAIN = ("optimiser.weight_decay=0.1", "optimiser.decay_to_start=0")
+UNLOCKED = "model.locked=[]"
 RUNS: dict[str, tuple[str, ...]] = {
-    "plain, rate 5e-4": (*PLAIN, *UNLOCKED),
-    f"rate 5e-4, {BATCH_NORMS}": PLAIN,
-    "rate 1e-4": (*FREE, *UNLOCKED),
-    f"rate 1e-4, {BATCH_NORMS}": FREE,
-    f"rate 1e-4, {BATCH_NORMS}, decay_to_start 100": (),
-    f"rate 1e-4, {BATCH_NORMS}, decay_to_start 1000": ("optimiser.decay_to_start=1000",),
-    "image tower locked, rate 5e-4": (*PLAIN, 'model.locked=["visual.*"]'),
+    "rate 5e-4, nothing locked": (*PLAIN, UNLOCKED, "optimiser.lr=5e-4"),
+    "rate 1e-4, nothing locked": (*PLAIN, UNLOCKED, "optimiser.lr=1e-4"),
+    "rate 1e-4": (*PLAIN, "optimiser.lr=1e-4"),
+    "rate 1e-4, decay to the start": (
+        "optimiser.lr=1e-4",
+        "optimiser.weight_decay=0",
+        "optimiser.decay_to_start=1000",
+    ),
+    "rate 1e-4, text tower locked": (
+        *PLAIN,
+        "optimiser.lr=1e-4",
+        'model.locked=["visual.*bn?.*", "visual.*downsample.1.*", "text.*"]',
+    ),
+    "rate 5e-4, image tower locked": (*PLAIN, "optimiser.lr=5e-4", 'model.locked=["visual.*"]'),
+    "rate 1e-4, half the pairs old": (*PLAIN, "optimiser.lr=1e-4"),
 }
 # Shares of the start in the averages of these.
-AVERAGED = {
-    f"rate 5e-4, {BATCH_NORMS}": (0.3, 0.5, 0.7),
-    f"rate 1e-4, {BATCH_NORMS}, decay_to_start 100": (0.3, 0.5, 0.7),
-}
+AVERAGED = dict.fromkeys(("rate 1e-4", "rate 1e-4, text tower locked", "rate 1e-4, half the pairs old"), (0.3, 0.5))
+WITH_OLD = ("rate 1e-4, half the pairs old",)
+OLD = {"flickr8k": 0.25, "tiny-imagenet": 0.25}  # shares of the pairs in those runs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is learnt: training pairs, those held out, and the prompts for its class names (TOML)."""
+    """What is learnt: a `[[data.sources]]` of training pairs, and the pairs held out."""
 
-    train: str
+    train: dict[str, Any]
     held_out: SourceConfig
 
 
@@ -69,7 +73,7 @@ def main() -> None:
     parser.add_argument("--start", default="postcard")
     parser.add_argument("--target", default="digits", choices=("digits", *LABELLED))
     parser.add_argument("--runs", type=Path, default=Path("runs/finetuning"))
-    parser.add_argument("--limit", type=int, default=300, help="samples of each set that is not to be forgotten")
+    parser.add_argument("--limit", type=int, default=100, help="samples of each set that is not to be forgotten")
     parser.add_argument("--steps", type=int, help="instead of the recipe's")
     arguments = parser.parse_args()
     start = load_checkpoint(arguments.start)
@@ -80,24 +84,30 @@ def main() -> None:
     print_row("the start", measures.rows["the start"], header=True)
     for name, changes in RUNS.items():
         steps = (f"train.steps={arguments.steps}",) if arguments.steps else ()
-        tuned = fine_tuned(folder / slug(name), arguments.start, target, (*changes, *steps))
+        sources = mixed(target, arguments.data) if name in WITH_OLD else [target.train]
+        tuned = fine_tuned(
+            folder / name.replace(",", "").replace(" ", "-"), arguments.start, sources, (*changes, *steps)
+        )
         measures.take(name, tuned)
         print_row(name, measures.rows[name])
         for share in AVERAGED.get(name, ()):
-            row = f"  the same, {share:.0%} of the start averaged in"
-            measures.take(f"{name}: {share}", averaged(tuned, start, share))
-            print_row(row, measures.rows[f"{name}: {share}"])
+            row = f"{name}; averaged with {share:.0%} of the start"
+            measures.take(row, averaged(tuned, start, share))
+            print_row(row, measures.rows[row])
 
 
 def make_target(name: str, data: Path, folder: Path) -> Target:
     """The digits written as a folder a class, or a set of `data`."""
     if name != "digits":
         held_out = SourceConfig(path=str(data / f"{name}-val-*"), name=name)
-        return Target(train=str(data / f"{name}-train-*"), held_out=held_out)
+        return Target(train={"path": str(data / f"{name}-train-*"), "name": name}, held_out=held_out)
     root = folder / "digits"
     if not root.exists():
         write_digits(root)
-    return Target(train=str(root / "train"), held_out=SourceConfig(path=str(root / "test"), templates="mnist"))
+    return Target(
+        train={"path": str(root / "train"), "name": name, "templates": "mnist"},
+        held_out=SourceConfig(path=str(root / "test"), name=name, templates="mnist"),
+    )
 
 
 def write_digits(root: Path) -> None:
@@ -137,23 +147,29 @@ class Measures:
             else:
                 numbers[config.name] = evaluate_zero_shot(encoder, source, limit=self.limit).top1.value
         self.rows[row] = numbers
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path) as temporary:
             temporary.write_text(json.dumps(self.rows, indent=1))
 
 
-def fine_tuned(run: Path, start: str, target: Target, changes: tuple[str, ...]) -> Checkpoint:
+def mixed(target: Target, data: Path) -> list[dict[str, Any]]:
+    """The target's pairs and some of those that the start has learnt from."""
+    weight = 1 - sum(OLD.values())
+    old = [{"path": str(data / f"{name}-train-*"), "name": name, "weight": weight} for name, weight in OLD.items()]
+    return [{**target.train, "weight": weight}, *old]
+
+
+def fine_tuned(run: Path, start: str, sources: list[dict[str, Any]], changes: tuple[str, ...]) -> Checkpoint:
     """The model of a run before any averaging, trained now or before; a run that was stopped goes on."""
     settings: Mapping[str, Any] = {
         "run": str(run),
         "model.start": start,
-        "data.sources": [{"path": target.train, "name": "target"}],
+        "data.sources": sources,
         "data.workers": 0,
         "evaluate": [],
         "train.average_with_start": 0.0,
     }
     overrides = [f"{key}={toml(value)}" for key, value in settings.items()]
-    if isinstance(target.held_out.templates, str):
-        overrides.append(f"data.sources.0.templates={toml(target.held_out.templates)}")
     if not (run / "model").exists():
         train(read_config(RECIPE, [*overrides, *changes]), resume=True)
     return load_checkpoint(run / "model")
@@ -175,17 +191,12 @@ def averaged(tuned: Checkpoint, start: Checkpoint, share: float) -> Checkpoint:
     return replace(tuned, tensors=tensors)
 
 
-def slug(name: str) -> str:
-    """A name for a folder."""
-    return name.replace(",", "").replace(" ", "-")
-
-
 def print_row(name: str, numbers: dict[str, float], *, header: bool = False) -> None:
     if header:
         print("| how | target | mean of the other sets | Flickr8k R@10 |\n|---|---|---|---|")
     others = [value for key, value in numbers.items() if key not in ("target", "flickr8k")]
     mean = sum(others) / len(others)
-    print(f"| {name.strip()} | {numbers['target']:.1%} | {mean:.1%} | {numbers['flickr8k']:.1%} |")
+    print(f"| {name} | {numbers['target']:.1%} | {mean:.1%} | {numbers['flickr8k']:.1%} |")
     sys.stdout.flush()
 
 

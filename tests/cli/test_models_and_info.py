@@ -11,7 +11,7 @@ from diptych.model.presets import OPENAI_PRESETS, PRESETS
 
 def test_models_lists_openais_nine_and_every_preset() -> None:
     rows = printed_json("models")
-    assert [row["name"] for row in rows] == [*OPENAI_PRESETS, *PRESETS]
+    assert [row["name"] for row in rows] == ["postcard", *OPENAI_PRESETS, *PRESETS]
     first = next(row for row in rows if row["name"] == "ViT-B/32")
     assert first == {
         "name": "ViT-B/32",
@@ -27,7 +27,7 @@ def test_models_lists_openais_nine_and_every_preset() -> None:
 def test_models_shows_a_line_for_each_even_in_a_narrow_terminal() -> None:
     assert environment()["COLUMNS"] == "120"
     shown = succeeded("models", COLUMNS="80").splitlines()
-    assert len(shown) == 1 + len(OPENAI_PRESETS) + len(PRESETS)
+    assert len(shown) == 2 + len(OPENAI_PRESETS) + len(PRESETS)
     assert shown[0].split() == ["name", "parameters", "embed_dim", "image", "activation", "weights"]
     assert any(line.split()[:5] == ["ViT-L-14-336-quickgelu", "428", "M", "768", "336"] for line in shown)
 

@@ -116,7 +116,7 @@ def test_the_last_states_are_kept(stopped: Path) -> None:
     assert sorted(path.name for path in (stopped / "states").iterdir()) == ["step-000000008", "step-000000010"]
 
 
-@pytest.mark.parametrize("damage", ["cut off", "other bytes", "no facts", "empty facts"])
+@pytest.mark.parametrize("damage", ["cut off", "other bytes", "no facts", "empty facts", "a list", "no config"])
 def test_a_damaged_state_is_passed_over_with_a_warning(damage: str, stopped: Path, table: Path) -> None:
     last = stopped / "states" / "step-000000010"
     tensors, facts = last / "state.safetensors", last / "state.json"
@@ -129,11 +129,31 @@ def test_a_damaged_state_is_passed_over_with_a_warning(damage: str, stopped: Pat
     elif damage == "no facts":
         facts.unlink()
     else:
-        facts.write_text("")
+        facts.write_text({"empty facts": "", "a list": "[1]", "no config": '{"version": 1, "step": 10}'}[damage])
     expected = weights(stopped)
     with pytest.warns(UserWarning, match=r"step-000000010 is damaged \(.*\): passed over"):
         train(run_config(table, stopped, save={"every_steps": 2, "keep": 2}), resume=True)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(stopped).items())
+
+
+def test_copies_of_states_are_left_alone(stopped: Path, table: Path) -> None:
+    shutil.copytree(stopped / "states" / "step-000000008", stopped / "states" / "step-000000002-good")
+    shutil.rmtree(stopped / "states" / "step-000000010")
+    train(run_config(table, stopped, save={"every_steps": 2, "keep": 1}), resume=True)
+    assert {path.name for path in (stopped / "states").iterdir()} == {"step-000000010", "step-000000002-good"}
+
+
+def test_a_damaged_log_does_not_stop_a_resume(stopped: Path, table: Path) -> None:
+    with (stopped / "metrics.jsonl").open("ab") as file:
+        file.write(b'[]\n{"loss": 1}\n{"step": "x"}\n\xff\xfe\n{"step": 10, "lo')
+    train(run_config(table, stopped, save={"every_steps": 2, "keep": 2}), resume=True)
+    assert read_metrics(stopped / "metrics.jsonl")[-1]["step"] == 10
+
+
+def test_a_folder_that_is_no_run_is_not_gone_on_with(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DiptychError, match="is not the folder of a run"):
+        train(run_config(table, tmp_path), resume=True)
 
 
 def test_where_all_states_are_damaged_the_run_says_so(stopped: Path, table: Path) -> None:

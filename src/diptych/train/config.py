@@ -106,7 +106,7 @@ class TrainConfig:
         for name in ("batch_size", "steps", "chunk_size"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} must be 1 or more, got {value}")
-        _require(self.epochs > 0, f"epochs must be above 0, got {self.epochs}")
+        _require(0 < self.epochs <= 1e6, f"epochs must be above 0 and at most 1,000,000, got {self.epochs}")
         for name in ("patch_dropout", "ema_decay"):
             value = getattr(self, name)
             _require(value is None or 0 <= value < 1, f"{name} must be from 0 to below 1, got {value}")
@@ -182,10 +182,10 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     Raises ValueError in one line for whatever is wrong with either.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not TOML: {error}") from error
     for override in overrides:
         _override(data, override)

@@ -54,8 +54,8 @@ class RunLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl; a last line cut off by a kill is left out."""
-    return list(_rows(path.read_text(encoding="utf-8")))
+    """The rows of a metrics.jsonl; a line that is damaged, as the last may be by a kill, is left out."""
+    return list(_rows(path.read_text(encoding="utf-8", errors="replace")))
 
 
 def progress_line(step: int, steps: int, numbers: Mapping[str, float], seconds_left: float) -> str:
@@ -75,8 +75,10 @@ def clock(seconds: float) -> str:
 
 def _rows(text: str) -> Iterator[dict[str, Any]]:
     for line in text.splitlines():
-        with suppress(json.JSONDecodeError):
-            yield json.loads(line)
+        with suppress(json.JSONDecodeError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and isinstance(row.get("step"), int):
+                yield row
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -86,6 +86,9 @@ def _find_state(config: RunConfig, *, resume: bool) -> State | None:
     for fault in faults:
         warnings.warn(fault)
     if state is None:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "metrics.jsonl").exists():
+            raise DiptychError(f"{folder} is not the folder of a run: give that of the run to go on with.")
+        warnings.warn(f"{folder} holds no state yet: the run begins at its first step.")
         return None
     # Read anew, so that a key which a later version added has its default there, too.
     before = from_dict(RunConfig, state.facts["config"], where=f"the state in {folder}")
@@ -156,6 +159,8 @@ class _Loop:
                     window = self._learn(batch, window)
                     if self._is_asked_to_stop():
                         return None
+            if self.first_step == self.run.steps:  # it was stopped between its last state and its last evaluation
+                self._evaluate(is_last=True)
             return self._finished()
         finally:
             batches.close()
@@ -175,9 +180,9 @@ class _Loop:
         if self.step % self.config.log_every_steps == 0 or is_last:
             self._log(batch, result, share, window)
             window = _Window()
-        self._evaluate(is_last=is_last)
         if is_last or (self.config.save.every_steps and self.step % self.config.save.every_steps == 0):
             self._save()
+        self._evaluate(is_last=is_last)
         return window
 
     def _count_bad(self, batch: Batch) -> None:

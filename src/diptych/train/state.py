@@ -1,6 +1,7 @@
 """The state of a run on disk: all that its next step depends on, written whole or not at all, the last few kept."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def newest_state(folder: Path) -> tuple[State | None, list[str]]:
     for path in _newest_first(folder):
         try:
             return _read(path), faults
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             faults.append(f"{path} is damaged ({reason}): passed over.")
     if faults:
@@ -112,6 +113,8 @@ def _read(path: Path) -> State:
     from safetensors.torch import load_file
 
     facts = json.loads((path / _FACTS).read_text(encoding="utf-8"))
+    if not (isinstance(facts["config"], dict) and isinstance(facts["step"], int)):
+        raise ValueError("it does not say which step of which run it is")
     if facts["version"] != _VERSION:
         raise ValueError(f"its version is {facts['version']}, this Diptych reads {_VERSION}")
     if sha256_file(path / _TENSORS) != facts["sha256"]:
@@ -123,4 +126,6 @@ def _read(path: Path) -> State:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), reverse=True) if folder.is_dir() else []
+    """The states, by our names alone: a copy that someone keeps beside them is not ours to count or delete."""
+    ours = (path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{9,}", path.name))
+    return sorted(ours, reverse=True) if folder.is_dir() else []

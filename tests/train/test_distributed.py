@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import tomlkit
-from pairs import settings, write_pairs
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from diptych.train.log import read_metrics
+from pairs import settings, write_pairs
 
 STEPS = 20
 

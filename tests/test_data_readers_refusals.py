@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from diptych.data.sample import DataError
+from diptych.data.config import SourceConfig
+from diptych.data.open import open_source
+from diptych.data.sample import DataError, SampleError
 from diptych.files import cache_dir
 from pairs_on_disk import image, img2dataset_files, opened, write_images, write_parquet, write_tar
 
@@ -181,3 +183,19 @@ def test_a_sample_number_that_is_not_there_is_an_index_error(tmp_path: Path) -> 
     for number in (-1, 2):
         with pytest.raises(IndexError, match=rf"^x has samples 0 to 1, got {number}$"):
             source.read(number)
+
+
+def test_a_name_that_no_file_can_have_is_one_bad_sample(tmp_path: Path) -> None:
+    (tmp_path / "fine.png").write_bytes(b"x")
+    (tmp_path / "pairs.csv").write_text("filename,caption\nfine.png,fine\na\0b.png,impossible\n", encoding="utf-8")
+    source = open_source(SourceConfig(path=str(tmp_path / "pairs.csv")))
+    with pytest.raises(SampleError, match="cannot be read: embedded null byte"):
+        source.read(1)
+
+
+def test_json_nested_too_deep_is_one_bad_sample(tmp_path: Path) -> None:
+    write_tar(tmp_path / "pairs.tar", {"a.png": b"x", "a.txt": b"fine", "b.png": b"x", "b.json": b"[" * 100_000})
+    source = open_source(SourceConfig(path=str(tmp_path / "pairs.tar")))
+    assert source.texts(0).captions == ("fine",)
+    with pytest.raises(SampleError, match="neither a caption nor a class"):
+        source.read(1)

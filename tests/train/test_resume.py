@@ -81,6 +81,7 @@ def test_killed_and_resumed_runs_end_with_the_bits_of_an_unbroken_one(kind: str,
     expected, got = weights(unbroken), weights(broken)
     assert expected.keys() == got.keys()
     assert [name for name in got if not torch.equal(got[name], expected[name])] == []
+    assert list((broken / "states").glob(".*.tmp")) == []
     losses = [[row["loss"] for row in read_metrics(run / "metrics.jsonl")] for run in (unbroken, broken)]
     assert losses[0] == losses[1]
     assert len(losses[0]) == STEPS

@@ -41,6 +41,8 @@ def save_state(folder: Path, step: int, learner: Learner, facts: Mapping[str, An
     from safetensors.torch import save_file
 
     path = folder / f"step-{step:09d}"
+    for left in folder.glob(".step-*.tmp"):  # by a kill while it was written
+        shutil.rmtree(left, ignore_errors=True)
     try:
         with atomic_folder(path) as building:
             save_file({name: t.contiguous() for name, t in _tensors(learner)}, building / _TENSORS)

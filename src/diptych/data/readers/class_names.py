@@ -58,7 +58,7 @@ def _read(place: str, labels: Collection[str]) -> ClassFile:
 def _from_json(text: str, place: str) -> dict[str, tuple[str, ...]]:
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{place} is not JSON ({error}).") from error
     if isinstance(data, list):
         data = dict(enumerate(data))

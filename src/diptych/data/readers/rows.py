@@ -89,7 +89,7 @@ def _json_table(text: IO[str], where: str, on_bytes: OnBytes) -> Table:
                 continue
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{where}, line {number}: is not JSON ({error}).") from error
             if not isinstance(record, dict):
                 raise DataError(

@@ -43,7 +43,7 @@ class IndexedSource:
             raise SampleError(f"{self._name}/{key} has neither a caption nor a class.")
         try:
             return Sample(key=key, image=self._images.read(self._index, index), texts=texts)
-        except (OSError, DiptychError) as error:
+        except (OSError, ValueError, DiptychError) as error:  # ValueError: a name that no file can have
             raise SampleError(f"{self._name}/{key} cannot be read: {_reason(error).rstrip('.')}.") from error
 
     def __reduce__(self) -> "tuple[Callable[[str, Path, Images], IndexedSource], tuple[str, Path, Images]]":

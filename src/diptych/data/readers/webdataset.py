@@ -109,7 +109,7 @@ def _record(texts: Mapping[str, str]) -> dict[str, Any]:
     """The JSON of a pair; nothing where it is none, which shows as a pair without texts."""
     try:
         record = json.loads(texts.get("json", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

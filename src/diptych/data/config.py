@@ -38,7 +38,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """What is done to a picture before the image tower sees it in training; the default is the paper's random crop."""
+    """What is done to a sample before the towers see it in training; the default is the paper's random crop."""
 
     min_scale: float = 0.9  # least share of the picture's area that a crop keeps
     max_scale: float = 1.0
@@ -48,12 +48,13 @@ class AugmentConfig:
     colour_jitter: float = 0.0  # brightness, contrast and saturation change by up to this share
     greyscale: float = 0.0  # probabilities, here and below
     erase: float = 0.0  # of a rectangle (Zhong et al. 2020)
+    word_dropout: float = 0.0  # of each word of a caption; class names in templates stay whole
 
     def __post_init__(self) -> None:
         scales, ratios = (self.min_scale, self.max_scale), (self.min_ratio, self.max_ratio)
         _require(0 < scales[0] <= scales[1] <= 1, f"0 < min_scale <= max_scale <= 1 must hold, got {scales}")
         _require(0 < ratios[0] <= ratios[1] < inf, f"0 < min_ratio <= max_ratio must hold, got {ratios}")
-        for name in ("colour_jitter", "greyscale", "erase"):
+        for name in ("colour_jitter", "greyscale", "erase", "word_dropout"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must be from 0 to 1, got {getattr(self, name)}")
 
 

@@ -100,7 +100,10 @@ class Loader:
         configs = zip(config.sources, sources, strict=True)
         self._maker = RowMaker(
             sources=tuple(sources),
-            wordings=tuple(make_wording(each, source, named_templates) for each, source in configs),
+            wordings=tuple(
+                make_wording(each, source, named_templates, word_dropout=config.augment.word_dropout)
+                for each, source in configs
+            ),
             augment=config.augment,
             tokenize=tokenize,
             open_image=open_image,

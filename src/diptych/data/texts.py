@@ -35,6 +35,7 @@ class Wording:
     draws_any_name: bool = False
     shared_names: frozenset[str] = frozenset()  # normalised names that several classes have
     corrects_articles: bool = True  # "a apple" to "an apple"
+    word_dropout: float = 0.0
 
     def draw(self, texts: Texts, generator: random.Random) -> DrawnText:
         """One of the captions; of an image without any, one of the class names in one of the templates.
@@ -45,7 +46,7 @@ class Wording:
         captions = [caption for caption in texts.captions if not caption.isspace() and caption]
         if captions:
             caption = pick(captions, generator)
-            return DrawnText(caption, _id(caption))
+            return DrawnText(drop_words(caption, self.word_dropout, generator), _id(caption))
         names = [name for name in texts.class_names if not name.isspace() and name]
         if not names:
             raise SampleError("has neither a caption nor a class name")
@@ -60,16 +61,24 @@ class Wording:
         return template.replace("{}", name)
 
 
-def make_wording(config: SourceConfig, source: Source, named_templates: Mapping[str, Sequence[str]]) -> Wording:
+def make_wording(
+    config: SourceConfig, source: Source, named_templates: Mapping[str, Sequence[str]], *, word_dropout: float = 0.0
+) -> Wording:
     """The wording that a config asks for. DataError for templates of an unknown name."""
     shared = shared_names(source) if config.class_name_draw == "any" else frozenset()
     draws_any = config.class_name_draw == "any"
     if config.templates is None:
-        return Wording(draws_any_name=draws_any, shared_names=shared)
+        return Wording(draws_any_name=draws_any, shared_names=shared, word_dropout=word_dropout)
     templates = config.templates
     if isinstance(templates, str):
         templates = (templates,) if "{}" in templates else _look_up(templates, named_templates)
-    return Wording(templates=templates, draws_any_name=draws_any, shared_names=shared, corrects_articles=False)
+    return Wording(
+        templates=templates,
+        draws_any_name=draws_any,
+        shared_names=shared,
+        corrects_articles=False,
+        word_dropout=word_dropout,
+    )
 
 
 def _look_up(name: str, named_templates: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -104,6 +113,14 @@ def samples_by_class(source: Source) -> dict[str, list[int]]:
             )
         found.setdefault(normalise(names[0]), []).append(index)
     return found
+
+
+def drop_words(caption: str, probability: float, generator: random.Random) -> str:
+    """The caption without some of its words; the whole where none would be left. At probability 0 nothing is drawn."""
+    if not probability:
+        return caption
+    kept = [word for word in caption.split() if generator.random() >= probability]
+    return " ".join(kept) or caption
 
 
 def normalise(text: str) -> str:

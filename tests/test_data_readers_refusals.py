@@ -1,8 +1,10 @@
 """What cannot be used as data, and the one line that says so."""
 
 import gzip
+import os
 import re
 import resource
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +193,33 @@ def test_a_name_that_no_file_can_have_is_one_bad_sample(tmp_path: Path) -> None:
     source = open_source(SourceConfig(path=str(tmp_path / "pairs.csv")))
     with pytest.raises(SampleError, match="cannot be read: embedded null byte"):
         source.read(1)
+
+
+def open_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(os.path.relpath(path))  # a socket's path has 107 bytes at most
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, open_socket, lambda path: path.symlink_to(os.devnull)])
+@pytest.mark.parametrize("layout", ["folder", "table"])
+def test_an_image_that_is_no_regular_file_is_one_bad_sample(
+    tmp_path: Path, layout: str, make: Callable[[Path], object]
+) -> None:
+    folder = write_images(tmp_path / "all", "cats/1.jpg")
+    make(folder / "cats" / "2.jpg")
+    if layout == "table":
+        (folder / "t.csv").write_text("file,caption\ncats/1.jpg,one\ncats/2.jpg,two\n", encoding="utf-8")
+    source = opened(folder / "t.csv" if layout == "table" else folder)
+    assert source.read(0).image == image(0)
+    with pytest.raises(SampleError, match=r"cats/2\.jpg cannot be read: .*2\.jpg is not a regular file"):
+        source.read(1)
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.parquet", "x.csv", "x.jsonl", "classes.txt"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(write_images(tmp_path, "cats/1.jpg") / name)
+    with pytest.raises(DataError, match=rf"{name} is not a regular file: put a file with its content there\.$"):
+        opened(tmp_path if name == "classes.txt" else tmp_path / name)
 
 
 def test_json_nested_too_deep_is_one_bad_sample(tmp_path: Path) -> None:

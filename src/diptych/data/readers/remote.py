@@ -5,6 +5,7 @@ A *place* is a path or a URL, as a string.
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,10 +108,10 @@ def listing(folder: str) -> Listing:
 def local_copy(place: str, progress: Progress | None = None) -> Path:
     """A file on this machine with what is at `place`: itself, or a copy in our cache, fetched once and then kept.
 
-    Raises DataError where it cannot be fetched.
+    Raises DataError where it cannot be fetched, or is a pipe, a socket or a device, which can be waited for for ever.
     """
     if not is_remote(place):
-        return Path(place)
+        return _checked(Path(place))
     path = _copy_of(place)
     if not path.is_file():
         _fetch(place, path, progress)
@@ -121,13 +122,23 @@ def local_copies(places: Iterable[str]) -> list[Path]:
     """`local_copy` of each, several at a time."""
     places = list(places)
     if not any(map(is_remote, places)):
-        return [Path(place) for place in places]
+        return [local_copy(place) for place in places]
     with Progress(total=None, label="Fetching", unit="B") as progress, ThreadPoolExecutor(_FETCHES) as pool:
         try:
             return list(pool.map(lambda place: local_copy(place, progress), places))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _checked(path: Path) -> Path:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # whoever opens it says why that cannot be done
+        return path
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{path} is not a regular file: put a file with its content there.")
+    return path
 
 
 def _copy_of(place: str) -> Path:

@@ -195,6 +195,23 @@ def test_a_name_that_no_file_can_have_is_one_bad_sample(tmp_path: Path) -> None:
         source.read(1)
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (
+            "shard-{0..99999999999}.tar",
+            "shard-{0..99999999999}.tar stands for more than 1,000,000 files; write shorter",
+        ),
+        ("{000..999}/{0000..9999}.tar", "{000..999}/{0000..9999}.tar stands for more than 1,000,000 files"),
+        (f"{{0..{'9' * 5000}}}.tar", "... stands for more than 1,000,000 files; write shorter ranges."),
+        ("{9..0}.tar", "{9..0}.tar: the range {9..0} runs backwards; write the lower number first."),
+    ],
+)
+def test_ranges_that_nobody_means_are_refused_at_once(path: str, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        opened(path)
+
+
 def open_socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(os.path.relpath(path))  # a socket's path has 107 bytes at most

@@ -1,6 +1,7 @@
 """A source's path to the files it names: globs, ranges, lists, folders and URLs."""
 
 import glob
+import math
 import os
 import re
 from itertools import product
@@ -23,6 +24,8 @@ IMAGE_SUFFIXES = (
     *(".tif", ".tiff", ".jp2", ".j2k", ".ppm", ".pgm"),
 )
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_MOST_FILES = 1_000_000  # that the braces of one pattern may stand for
+_MOST_DIGITS = 18  # of a bound of a range; Python refuses to read numbers of thousands of them
 SPLITS = ("train", "test", "val", "valid", "validation", "dev", "eval")
 _SPLIT = re.compile(rf"(?:^|[-_./])({'|'.join(SPLITS)})(?=[-_.\d/]|$)", re.IGNORECASE)
 
@@ -95,16 +98,30 @@ def _matches(pattern: str) -> list[str]:
 def _unbraced(pattern: str) -> list[str]:
     """{000..012} and {a,b} as shells and webdataset write them, spelt out."""
     parts = re.split(r"\{([^{}]*(?:\.\.|,)[^{}]*)\}", pattern)
-    choices = [[part] if number % 2 == 0 else _choices(part) for number, part in enumerate(parts)]
+    choices = [[part] if number % 2 == 0 else _choices(part, pattern) for number, part in enumerate(parts)]
+    if math.prod(map(len, choices)) > _MOST_FILES:
+        raise _too_many(pattern)
     return ["".join(chosen) for chosen in product(*choices)]
 
 
-def _choices(braced: str) -> list[str]:
+def _choices(braced: str, pattern: str) -> list[str]:
     bounds = re.fullmatch(r"(\d+)\.\.(\d+)", braced)
     if bounds is None:
         return braced.split(",")
-    first, last = bounds.groups()
-    return [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+    width = len(bounds[1])
+    if max(width, len(bounds[2])) > _MOST_DIGITS:
+        raise _too_many(pattern)
+    first, last = int(bounds[1]), int(bounds[2])
+    if first > last:
+        raise DataError(f"{pattern}: the range {{{braced}}} runs backwards; write the lower number first.")
+    if last - first >= _MOST_FILES:
+        raise _too_many(pattern)
+    return [f"{number:0{width}d}" for number in range(first, last + 1)]
+
+
+def _too_many(pattern: str) -> DataError:
+    shown = pattern if len(pattern) <= 200 else f"{pattern[:200]}..."
+    return DataError(f"{shown} stands for more than {_MOST_FILES:,} files; write shorter ranges.")
 
 
 def _files_in(folder: str, suffixes: tuple[str, ...]) -> list[str]:

@@ -85,3 +85,14 @@ def test_half_a_surrogate_pair_in_a_caption_does_no_harm() -> None:
 
 def _named(*names: str) -> Texts:
     return Texts(class_names=names)
+
+
+def test_words_of_captions_are_dropped_but_not_of_class_names() -> None:
+    wording = Wording(word_dropout=0.5)
+    drawn = draws(wording, Texts(captions=("a dog runs over wet grass",)), 400)
+    kept = Counter(word for each in drawn for word in each.text.split())
+    assert set(kept) == {"a", "dog", "runs", "over", "wet", "grass"}
+    assert all(150 < count < 260 for count in kept.values())
+    assert all(each.text for each in drawn)
+    assert len({each.id for each in drawn}) == 1
+    assert all("dog house" in each.text for each in draws(wording, Texts(class_names=("dog house",)), 50))

@@ -111,6 +111,13 @@ def test_atomic_write_leaves_the_old_file_when_interrupted(tmp_path: Path, error
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_atomic_write_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "file.txt"
+    with pytest.raises(FileNotFoundError) as raised, atomic_write(path) as temporary:
+        temporary.write_text("words")
+    assert raised.value.filename == str(path)
+
+
 def test_atomic_write_keeps_an_error_of_its_own_from_leaving_litter(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError), atomic_write(tmp_path / "taken") as temporary:

@@ -76,6 +76,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
         _flush_to_disk(temporary)
         temporary.replace(path)
         _flush_to_disk(path.parent)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None  # the name that the user knows
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -76,6 +76,9 @@ def test_a_dry_run_estimates_and_writes_nothing(config: Path) -> None:
         (["CONFIG", "--set", "run=new", "--set", "data.sources.0.caption_column=words"], 1, "words"),
         (["CONFIG", "--set", "run=new", "--set", "train.batch_size=400"], 1, "larger than the data, 48 samples"),
         (["CONFIG", "--set", "run=new", "--set", "model.image_size=4"], 2, "must hold at least one patch of 8"),
+        (["CONFIG", "--set", "run=new", "--set", f"seed={'[' * 9_000}"], 2, "seed must be a whole number"),
+        (["CONFIG", "--set", "run=new", "--set", "evaluate.0.task=zero-shot"], 1, "is it a set for retrieval?"),
+        (["CONFIG", "--set", "run=new", "--set", "model.config.text.width=4000000"], 1, "There is not enough memory"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(config: Path, arguments: list[str], status: int, message: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -75,6 +76,7 @@ def test_killed_and_resumed_runs_end_with_the_bits_of_an_unbroken_one(kind: str,
     for i, step in enumerate((4, 17, 29)):  # none a multiple of the steps between states: what came after one is lost
         process = start(tmp_path, config, *(["--resume"] if i else []))
         wait_for_step(broken, step, process)
+        time.sleep(random.uniform(0, 0.1))  # anywhere in a step, or in a save
         process.send_signal(signal.SIGKILL)
         process.communicate()
     finish(start(tmp_path, config, "--resume"))
@@ -97,6 +99,7 @@ def test_a_signal_saves_the_state_and_says_how_to_go_on(number: signal.Signals, 
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "Stopping after this step and saving" in errors
     assert "its state saved: go on with --resume" in errors
     assert "Traceback" not in errors
     state, faults = newest_state(run / "states")

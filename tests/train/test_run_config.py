@@ -103,6 +103,12 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(
         set_up(config, world)
 
 
+def test_a_warm_up_longer_than_the_run_is_warned_of(tmp_path: Path, world: World) -> None:
+    config = run_config(write_pairs(tmp_path / "pairs"), tmp_path / "run", optimiser={"warmup_steps": 50})
+    with pytest.warns(UserWarning, match=r"warmup_steps is 50 and the run has 10 steps: .* Set it to 1, a tenth"):
+        set_up(config, world)
+
+
 def test_only_what_enters_the_weights_must_stay_the_same(tmp_path: Path) -> None:
     before = to_dict(run_config(tmp_path, tmp_path / "a"))
     after = to_dict(run_config(tmp_path, tmp_path / "b", data={"workers": 3}, save={"keep": 9}, device="auto"))

@@ -70,6 +70,18 @@ def test_locked_parameters_do_not_learn_and_their_batch_norms_keep_still() -> No
     assert learning.isdisjoint(id(p) for p in trained.model.visual.parameters())
 
 
+def test_batch_norms_can_be_locked_alone() -> None:
+    trained = towers(RESNET)
+    locked = lock(trained.model, [], batch_norms=True)
+    set_training(trained)
+    norms = [module for module in trained.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms
+    assert not any(norm.training for norm in norms)
+    assert len(locked) == 2 * len(norms)
+    assert trained.model.visual.conv1.training
+    assert trained.model.visual.conv1.weight.requires_grad
+
+
 def test_a_pattern_that_locks_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"model.locked: 'vision.\*' matches no parameter; the towers are visual"):
         lock(towers().model, ["vision.*"])

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close
 
+from diptych.data.sample import DataError
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.train.config import RunConfig
 from diptych.train.distributed import World
@@ -146,6 +147,17 @@ def test_the_model_that_comes_out_is_the_one_that_is_measured(table: Path, tmp_p
     models = {share: _train_and_compare(config, share, tmp_path) for share in (0.0, 0.5, 1.0)}
     assert_close(models[0.5], (models[0.0] + models[1.0]) / 2)
     assert torch.equal(models[1.0], load_file(tmp_path / "first" / "model" / "model.safetensors")["visual.proj"])
+
+
+def test_a_measure_that_fails_does_not_end_the_run(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(_: TorchEncoder) -> dict[str, float]:
+        raise DataError("set: the disk is gone.")
+
+    evaluators = [Evaluator(name="set", every_steps=4, measure=measure)]
+    assert train(run_config(table, tmp_path / "run"), evaluators=evaluators) == tmp_path / "run" / "model"
+    assert capsys.readouterr().err.count("set could not be measured: set: the disk is gone.") == 3
 
 
 def _train_and_compare(config: RunConfig, share: float, folder: Path) -> Tensor:

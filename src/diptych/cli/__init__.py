@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")  # CUDA's and the CPU's words
 
 
 def main() -> None:
@@ -42,8 +43,10 @@ def _run(arguments: list[str]) -> int:
         return _report(f"{str(error.filename)[:200]}: {error.strerror}." if error.filename else error)
     except ValueError as error:  # the library's word for a bad argument
         return _report(error, status=2)
-    except MemoryError:
-        return _report("There is not enough memory for this: try a smaller model or fewer items.")
+    except (MemoryError, RuntimeError) as error:  # torch's allocators raise RuntimeErrors
+        if not isinstance(error, MemoryError) and not any(each in str(error) for each in _OUT_OF_MEMORY):
+            raise
+        return _report("There is not enough memory for this: try a smaller model, smaller batches or fewer items.")
 
 
 def _interrupted() -> int:

@@ -77,11 +77,13 @@ def _evaluators(configs: "tuple[EvaluateConfig, ...]") -> "list[Evaluator]":
 
 
 def _evaluator(config: "EvaluateConfig") -> "Evaluator":
-    """Of one set, which is opened now, so that a wrong path is an error before the first step."""
+    """Of one set, which is opened now, so that a wrong path or task is an error before the first step."""
     from diptych.data.open import open_source
+    from diptych.evaluate.samples import check_fits
     from diptych.train.loop import Evaluator
 
     source = open_source(config.source)
+    check_fits(source, config.task)
     return Evaluator(name=source.name, every_steps=config.every_steps, measure=_measure(config, source))
 
 

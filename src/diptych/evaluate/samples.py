@@ -1,13 +1,17 @@
 """Samples of a source to features; what cannot be measured is set aside, named and counted, within a limit."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from diptych.data.sample import DataError, SampleError, Source
 from diptych.encode.encoder import Encoder, Features
 from diptych.errors import ImageError
 from diptych.images import ImageSource
 from diptych.progress import track
+
+_LOOKED_AT = 100  # samples, before a run begins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,17 @@ class Skips:
     def listed(self) -> tuple[Skipped, ...]:
         """All of them, in the order of the source."""
         return tuple(Skipped(key=self._source.key(i), reason=self._reasons[i]) for i in sorted(self._reasons))
+
+
+def check_fits(source: Source, task: Literal["zero-shot", "retrieval"]) -> None:
+    """DataError where the first samples have nothing of what a task asks: class names, or captions."""
+    for number in range(min(_LOOKED_AT, len(source))):
+        with suppress(SampleError):
+            texts = source.texts(number)
+            if texts.captions if task == "retrieval" else texts.class_names:
+                return
+    wanted, other = ("captions", "zero-shot") if task == "retrieval" else ("class names", "retrieval")
+    raise DataError(f"{source.name} has no {wanted}, which {task} needs: is it a set for {other}?")
 
 
 def chosen(source: Source, limit: int | None) -> list[int]:

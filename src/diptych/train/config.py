@@ -25,6 +25,7 @@ class ModelConfig:
 
     `image_size` (pixels) overrides the preset's or the start's, whose position embeddings are then resized.
     `locked` holds patterns of parameter names that stay as they are: ["visual.*"] is LiT (Zhai et al. 2022).
+    `lock_batch_norms` keeps those of a ResNet as they came, their running statistics too; a ViT has none.
     """
 
     preset: str | None = None
@@ -32,6 +33,7 @@ class ModelConfig:
     config: CLIPConfig | None = None
     image_size: int | None = None
     locked: tuple[str, ...] = ()
+    lock_batch_norms: bool = False
 
     def __post_init__(self) -> None:
         given = [name for name in ("preset", "start", "config") if getattr(self, name) is not None]
@@ -222,7 +224,7 @@ def _index(table: list[Any], name: str, override: str) -> int:
 def _value(text: str) -> Any:  # noqa: ANN401 (plain data)
     try:
         return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text.strip()
 
 

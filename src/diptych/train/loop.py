@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import signal
 import threading
 import time
@@ -151,7 +152,7 @@ class _Loop:
         batches = self.run.loader.iterate(self.step)
         window = _Window()
         try:
-            with _stop_on_signals(self.stop):
+            with _stop_on_signals(self.stop, is_first=self.world.is_first):
                 while self.step < self.run.steps:
                     asked = time.monotonic()
                     batch = next(batches)
@@ -271,7 +272,12 @@ class _Loop:
         if not due:
             return
         encoder = TorchEncoder(self.run.checkpoint(), device=str(self.world.device), preprocess="fast")
-        numbers = {f"{each.name}/{name}": value for each in due for name, value in each.measure(encoder).items()}
+        numbers: dict[str, float] = {}
+        for each in due:
+            try:
+                numbers |= {f"{each.name}/{name}": value for name, value in each.measure(encoder).items()}
+            except (DiptychError, OSError) as error:  # what was learnt is worth more than one measure of it
+                self.log.say(f"{each.name} could not be measured: {error}")
         self.log.write(self.step, numbers)
         self.log.say(f"step {self.step:,}: " + "  ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
@@ -303,7 +309,7 @@ class _Loop:
 
 
 @contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+def _stop_on_signals(stop: threading.Event, *, is_first: bool) -> Iterator[None]:
     """Ctrl-C and SIGTERM ask for a stop after the step; a second Ctrl-C stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may listen
@@ -312,6 +318,8 @@ def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
     def ask(number: int, frame: FrameType | None) -> None:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not stop.is_set() and is_first:
+            os.write(2, b"\nStopping after this step and saving; Ctrl-C once more stops at once, unsaved.\n")
         stop.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

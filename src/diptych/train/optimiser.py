@@ -20,8 +20,10 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
     return parameter.ndim >= 2 and not name.endswith(("positional_embedding", "class_embedding"))
 
 
-def lock(model: CLIP, patterns: Sequence[str]) -> list[str]:
-    """Take the gradients from the parameters whose names match; their names. ValueError where a pattern matches none.
+def lock(model: CLIP, patterns: Sequence[str], *, batch_norms: bool = False) -> list[str]:
+    """Take the gradients from the parameters whose names match, and from all batch norms if asked; their names.
+
+    Raises ValueError where a pattern matches none.
 
     A whole subtree is named by its beginning: "visual.*", "text.transformer.blocks.0.*".
     """
@@ -32,6 +34,9 @@ def lock(model: CLIP, patterns: Sequence[str]) -> list[str]:
             towers = "visual.*, text.*, logit_scale"
             raise ValueError(f"model.locked: {pattern!r} matches no parameter; the towers are {towers}")
         locked += names
+    if batch_norms:
+        norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]
+        locked += [f"{norm}.{each}" for norm in norms for each in ("weight", "bias")]
     for name in locked:
         model.get_parameter(name).requires_grad_(False)
     return sorted(set(locked))

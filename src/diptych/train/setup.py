@@ -1,6 +1,7 @@
 """From a config to what a run works with: the model, its tokens and pixels, its data."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,7 +69,7 @@ def set_up(config: RunConfig, world: World) -> Run:
     _check(config, start.config, world)
     model = CLIP(start.config)
     model.load_state_dict(start.tensors)
-    lock(model, config.model.locked)
+    lock(model, config.model.locked, batch_norms=config.model.lock_batch_norms)
     model.set_activation_checkpointing(config.train.activation_checkpointing)
     is_sigmoid = config.train.loss == "siglip"
     towers = Towers(model, start.preprocess, patch_dropout=config.train.patch_dropout, with_bias=is_sigmoid)
@@ -86,6 +87,11 @@ def set_up(config: RunConfig, world: World) -> Run:
     loader = make_loader(config, start.config, tokenizer, sources, world)
     epoch_samples = loader.mixture.epoch_samples
     steps = config.train.steps or max(1, round(config.train.epochs * epoch_samples / config.train.batch_size))
+    if steps <= config.optimiser.warmup_steps and world.is_first:
+        warnings.warn(
+            f"optimiser.warmup_steps is {config.optimiser.warmup_steps:,} and the run has {steps:,} steps: it ends "
+            f"before its learning rate is reached. Set it to {steps // 10:,}, a tenth of the steps, or so."
+        )
     return Run(
         config=config,
         start=start,

@@ -57,9 +57,9 @@ def save_state(folder: Path, step: int, learner: Learner, facts: Mapping[str, An
     except (OSError, SafetensorError) as error:
         kept = _newest_first(folder)
         last = f"the last state is {kept[0]}" if kept else "there is no earlier state"
-        raise StateError(
-            f"{path} could not be written ({error}); {last}. Free some space and go on with --resume."
-        ) from error
+        is_blocked = isinstance(error, FileExistsError | NotADirectoryError | PermissionError)
+        mend = f"Make {folder} a folder that can be written to" if is_blocked else "Free some space"
+        raise StateError(f"{path} could not be written ({error}); {last}. {mend} and go on with --resume.") from error
     for old in _newest_first(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
     return path

@@ -58,8 +58,9 @@ class Learner:
         loss, features = self._backward(batch)
         self.scaler.unscale_(self.optimiser)
         parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
-        clip_norm = self.config.optimiser.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm if clip_norm is not None else float("inf"))
+        norm = torch.nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+        if (clip_norm := self.config.optimiser.clip_norm) is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if strength := self.config.optimiser.decay_to_start:

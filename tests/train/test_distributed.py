@@ -1,8 +1,10 @@
 """Two processes started by torchrun learn what one learns."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,19 +13,25 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from diptych.train.log import read_metrics
+from diptych.train.state import newest_state
 from pairs import settings, write_pairs
 
 STEPS = 20
 
 
-def run_with(processes: int, folder: Path, config: dict[str, object], *options: str) -> None:
+def start(processes: int, folder: Path, config: dict[str, object], *options: str) -> subprocess.Popen[str]:
     path = folder / f"{processes}.toml"
     path.write_text(tomlkit.dumps(config), encoding="utf-8")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "diptych"]
     command = [sys.executable, *(torchrun if processes > 1 else ["-m", "diptych"]), "train", str(path), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def run_with(processes: int, folder: Path, config: dict[str, object], *options: str) -> None:
+    process = start(processes, folder, config, *options)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
 
 
 @pytest.mark.parametrize("chunk_size", [None, 2])
@@ -63,3 +71,23 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
     run_with(1, tmp_path, broken, "--resume")
     whole, resumed = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "broken"))
     assert [row["loss"] for row in resumed] == pytest.approx([row["loss"] for row in whole], abs=1e-5)
+
+
+def test_a_signal_to_torchrun_saves_the_state_of_all(tmp_path: Path) -> None:
+    table = write_pairs(tmp_path / "pairs")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    changes: dict[str, object] = {"train": {"steps": 100_000}, "save": {"every_steps": 1_000_000}, "log_every_steps": 1}
+    config = settings(table, tmp_path / "run", **changes)
+    process = start(2, tmp_path, config)
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and read_metrics(metrics)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert "its state saved: go on with --resume" in errors
+    state, faults = newest_state(tmp_path / "run" / "states")
+    assert state is not None
+    assert faults == []
+    assert state.step == read_metrics(metrics)[-1]["step"]

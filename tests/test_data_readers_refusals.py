@@ -8,11 +8,15 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from diptych.data.config import SourceConfig
 from diptych.data.open import open_source
+from diptych.data.readers.columns import texts_of
 from diptych.data.sample import DataError, SampleError
 from diptych.files import cache_dir
 from pairs_on_disk import image, img2dataset_files, opened, write_images, write_parquet, write_tar
@@ -89,11 +93,11 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "captions that are none": (
         lambda folder: write_parquet(folder / "x.parquet", {"image": [b"a"], "text": [0.5], "label": ["a"]}),
-        "the column 'text' holds double, not text; name another",
+        "x.parquet: the column 'text' holds double, and captions are read from string, large_string, string_view or a",
     ),
     "images that are none": (
         lambda folder: write_parquet(folder / "x.parquet", {"image": ["a"], "text": ["a"]}),
-        "the column 'image' holds string, not image bytes; name another",
+        "x.parquet: the column 'image' holds string, and images are read from binary, large_binary, binary_view, or a",
     ),
     "no file names": (text("x.csv", "size,caption\n3,a\n"), "no column of file names that is known by its name"),
     "latin-1": (text("x.csv", "file,caption\na.jpg,k\xe4se\n"), "x.csv is not UTF-8 (invalid continuation byte"),
@@ -237,6 +241,71 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(write_images(tmp_path, "cats/1.jpg") / name)
     with pytest.raises(DataError, match=rf"{name} is not a regular file: put a file with its content there\.$"):
         opened(tmp_path if name == "classes.txt" else tmp_path / name)
+
+
+A, B = pa.array(["a"]), pa.array([b"a"])
+ODD_COLUMNS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"images": [[{"bytes": b"a"}]], "text": A}, {}, "'images' holds list<element: struct<bytes: binary>>, and images"),
+    ({"pics": [[{"bytes": b"a"}]], "text": A}, {"image_column": "pics"}, "'pics' holds list<element: struct<bytes: b"),
+    ({"image": [{"bytes": None, "path": "a"}], "text": A}, {}, "'image' holds struct<bytes: null, path: string>, and"),
+    ({"image": pa.array([b"ab"], pa.binary(2)), "text": A}, {}, "'image' holds fixed_size_binary[2], and images are"),
+    ({"image": [7], "text": A}, {}, "'image' holds int64, and images are read from binary, large_binary, binary_view"),
+    ({"path": [7], "text": A}, {}, "a struct with one of these as 'bytes'; file names from string, large_string"),
+    ({"image": [7], "text": A}, {"format": "parquet"}, "(of file names, set format to 'table'): name another with ima"),
+    ({"image": B, "text": [[{"raw": "a"}]]}, {}, "'text' holds list<element: struct<raw: string>>, and captions are"),
+    ({"image": B, "text": [7]}, {"caption_column": "text"}, "'text' holds int64, and captions are read from string"),
+    ({"image": B, "text": B}, {}, "'text' holds binary, and captions are read from string, large_string, string_view"),
+    ({"image": B, "label": [0.5]}, {}, "'label' holds double, and classes are read from string, large_string, string"),
+    ({"image": B, "text": A, "kind": [True]}, {"class_column": "kind"}, "'kind' holds bool, and classes are read from"),
+    ({"file": A, "text": [[{"raw": "a"}]]}, {}, "'text' holds list<element: struct<raw: string>>, and captions are"),
+    ({"n": A, "text": A}, {"image_column": "m"}, "has no column 'm' (image_column); give one that it has. It has: n"),
+]
+
+
+@pytest.mark.parametrize(("columns", "settings", "message"), ODD_COLUMNS)
+def test_a_column_of_a_type_that_cannot_hold_it_is_named_with_those_that_can(
+    tmp_path: Path, columns: dict[str, Any], settings: dict[str, Any], message: str
+) -> None:
+    path = write_parquet(tmp_path / "x.parquet", columns)
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        opened(path, **settings)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([B, A, A], names=["image", "text", "text"]), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="has 2 columns called 'text'; give each a name of its own"):
+        opened(tmp_path / "x.parquet")
+
+
+def test_types_of_a_thousand_levels_are_one_line(tmp_path: Path) -> None:
+    deep = pa.string()
+    for _ in range(1_000):
+        deep = pa.list_(deep)
+    path = write_parquet(tmp_path / "x.parquet", {"image": B, "text": pa.nulls(1, deep)})
+    with pytest.raises(DataError, match=r"x\.parquet cannot be read as Parquet"):
+        opened(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", (1 << 40).to_bytes(8, "little") + b"[" * 100_000])
+def test_a_damaged_index_says_which_file_to_delete(tmp_path: Path, content: bytes) -> None:
+    path = write_tar(tmp_path / "x.tar", img2dataset_files(2))
+    before = set(cache_dir("data").iterdir())
+    opened(path)
+    [index] = set(cache_dir("data").iterdir()) - before
+    index.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{index.name}, which Diptych has written, is damaged: delete it"):
+        opened(path)
+    index.unlink()
+    assert len(opened(path)) == 2
+
+
+def test_captions_in_lists_of_any_depth_are_read() -> None:
+    nested: object = "a"
+    for _ in range(5_000):
+        nested = [nested]
+    assert texts_of([["one", nested], "two"], []).captions == ("one", "a", "two")
 
 
 def test_json_nested_too_deep_is_one_bad_sample(tmp_path: Path) -> None:

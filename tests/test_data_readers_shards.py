@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from diptych.data.readers import image_bytes
@@ -131,6 +132,58 @@ def test_dictionaries_of_words_are_class_names(tmp_path: Path) -> None:
     words = pa.array(["dog", "cat", "dog"]).dictionary_encode()
     source = opened(write_parquet(tmp_path / "x.parquet", {"image": [image(i) for i in range(3)], "label": words}))
     assert class_names(source) == [("dog",), ("cat",), ("dog",)]
+
+
+TEXT = ["one", "two", "one"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(TEXT, pa.large_string()),
+        pa.array(TEXT, pa.string_view()),
+        pa.array(TEXT).dictionary_encode(),
+        pa.array([[text] for text in TEXT], pa.large_list(pa.large_string())),
+        pa.array([[text] for text in TEXT], pa.list_(pa.string_view())),
+        pa.array([[text] for text in TEXT], pa.list_view(pa.string())),
+        pa.array([[text] for text in TEXT], pa.list_(pa.string(), 1)),
+        pa.array([[[text]] for text in TEXT]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_captions_are_read_from_every_kind_of_text(tmp_path: Path, column: pa.Array) -> None:
+    path = write_parquet(tmp_path / "x.parquet", {"image": [image(i) for i in range(3)], "caption": column})
+    assert captions(opened(path)) == [("one",), ("two",), ("one",)]
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())], ids=str
+)
+@pytest.mark.parametrize("is_struct", [False, True])
+def test_images_are_read_from_every_kind_of_bytes(tmp_path: Path, type_: pa.DataType, is_struct: bool) -> None:
+    column = pa.array([image(0), image(1)], pa.binary()).cast(type_)
+    if is_struct:
+        column = pa.StructArray.from_arrays([column], names=["bytes"])
+    source = opened(write_parquet(tmp_path / "x.parquet", {"image": column, "text": ["a", "b"]}))
+    assert [sample.image for sample in read_all(source)] == [image(0), image(1)]
+
+
+def test_columns_may_have_dots_in_their_names(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", {"jpg.bytes": [image(0)], "a.text": ["one"]})
+    source = opened(path, image_column="jpg.bytes", caption_column="a.text")
+    assert (source.read(0).image, captions(source)) == (image(0), [("one",)])
+
+
+def test_a_caption_column_of_numbers_does_not_hide_one_of_text(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", {"image": [image(0)], "title": [7], "description": ["one"]})
+    assert captions(opened(path)) == [("one",)]
+
+
+@pytest.mark.parametrize("names", ["[" * 100_000, '{"info": {"features": {"label": {"names": 5}}}}', "[]", "5", "{"])
+def test_metadata_that_hugging_face_would_not_write_is_passed_over(tmp_path: Path, names: str) -> None:
+    table = pa.table({"image": [image(0)], "label": ["cat"]}).replace_schema_metadata({b"huggingface": names.encode()})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert class_names(opened(tmp_path / "x.parquet")) == [("cat",)]
 
 
 def test_an_image_column_of_any_name_is_found_if_it_is_the_only_one_or_named(tmp_path: Path) -> None:

@@ -66,13 +66,22 @@ def _alone(path: Path) -> Iterator[None]:
 
 def map_index(path: Path) -> Index:
     """An index file as it lies on disk, which takes a file descriptor; FileNotFoundError if it is no longer there."""
-    with path.open("rb") as file:
+    with _undamaged(path), path.open("rb") as file:
         return _index_in(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
 
 
 def read_index(path: Path) -> Index:
     """An index file in memory."""
-    return _index_in(path.read_bytes(), path)
+    with _undamaged(path):
+        return _index_in(path.read_bytes(), path)
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}, which Diptych has written, is damaged: delete it, and it is made again.") from error
 
 
 def _index_in(content: bytes | mmap.mmap, path: Path) -> Index:

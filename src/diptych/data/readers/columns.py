@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,9 +27,15 @@ class TextColumns:
     classes: tuple[str, ...]
 
 
-def text_columns(config: SourceConfig, columns: Sequence[str], where: str) -> TextColumns:
-    """The columns that the config names, else those with usual names. DataError if there are none."""
-    captions = _named(config.caption_column, columns, where, "caption_column") or usual_captions(tuple(columns))
+def text_columns(
+    config: SourceConfig, columns: Sequence[str], where: str, *, numbers: Collection[str] = ()
+) -> TextColumns:
+    """The columns that the config names, else those with usual names; `numbers` are those that can only be classes.
+
+    DataError if there are none.
+    """
+    usual = usual_captions(tuple(column for column in columns if column not in numbers))
+    captions = _named(config.caption_column, columns, where, "caption_column") or usual
     classes = _named(config.class_column, columns, where, "class_column") or usual_classes(tuple(columns))
     if not captions and not classes:
         raise DataError(
@@ -42,13 +48,13 @@ def text_columns(config: SourceConfig, columns: Sequence[str], where: str) -> Te
 def image_column(config: SourceConfig, columns: Sequence[str], usual: Iterable[str], where: str) -> str | None:
     """The column that the config names, else the first with a usual name, else None."""
     named = _named(config.image_column, columns, where, "image_column")
-    return named[0] if named else _first(columns, usual)
+    return named[0] if named else first_usual(columns, usual)
 
 
 @lru_cache(maxsize=1024)
 def usual_captions(columns: tuple[str, ...]) -> tuple[str, ...]:
     """The caption columns by their names: one, or a numbered series such as caption_0 ... caption_4."""
-    if (found := _first(columns, CAPTIONS)) is not None:
+    if (found := first_usual(columns, CAPTIONS)) is not None:
         return (found,)
     for usual in CAPTIONS:
         series = [column for column in columns if re.fullmatch(rf"{usual}[_ -]?\d+", column, re.IGNORECASE)]
@@ -60,8 +66,14 @@ def usual_captions(columns: tuple[str, ...]) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def usual_classes(columns: tuple[str, ...]) -> tuple[str, ...]:
     """The class column by its name, if there is one."""
-    found = _first(columns, CLASSES)
+    found = first_usual(columns, CLASSES)
     return () if found is None else (found,)
+
+
+def first_usual(columns: Iterable[str], usual: Iterable[str]) -> str | None:
+    """The column that is called as the first of the usual names that any is called by, in upper or lower case."""
+    lower = {column.lower(): column for column in reversed(list(columns))}
+    return next((lower[name] for name in usual if name in lower), None)
 
 
 def texts_of(captions: Iterable[object], class_names: Iterable[object]) -> Texts:
@@ -92,16 +104,14 @@ def _named(wanted: str | tuple[str, ...] | None, columns: Sequence[str], where: 
     return names
 
 
-def _first(columns: Iterable[str], usual: Iterable[str]) -> str | None:
-    lower = {column.lower(): column for column in reversed(list(columns))}
-    return next((lower[name] for name in usual if name in lower), None)
-
-
 def _strings(cells: Iterable[object]) -> Iterable[str]:
-    for cell in cells:
+    """The texts in cells and in lists of them, in order. A JSON may hold lists in lists as deep as Python can go."""
+    left = list(cells)[::-1]
+    while left:
+        cell = left.pop()
         if isinstance(cell, str):
             # A lone half of a surrogate pair, which JSON can hold, is no text that can be written anywhere.
             if text := cell.strip().encode(errors="replace").decode():
                 yield text
         elif isinstance(cell, list | tuple):
-            yield from _strings(cell)
+            left += reversed(cell)

@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from diptych.data.config import SourceConfig
 from diptych.data.readers.class_names import ClassFile
-from diptych.data.readers.columns import IMAGE_BYTES, TextColumns, image_column, listed, text_columns, texts_of
+from diptych.data.readers.column_types import (
+    ImageColumn,
+    find_image_bytes,
+    image_bytes,
+    is_number,
+    is_text,
+    typed_text_columns,
+)
+from diptych.data.readers.columns import TextColumns, texts_of
 from diptych.data.readers.index import Index, IndexBuilder, OnBytes
 from diptych.data.sample import DataError, Texts
 from diptych.errors import needs_extra
 from diptych.files import atomic_write
 
 if TYPE_CHECKING:
-    from pyarrow import DataType, Schema
+    from pyarrow import Schema
     from pyarrow.parquet import ParquetFile
 
 _ROWS = 256  # read at a time
@@ -29,22 +37,22 @@ _KEYS = ("key", "__key__", "id")
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """What is read of a file; `image` is the path of a leaf, such as image.bytes in a struct."""
+    """What is read of a file."""
 
-    image: str
+    image: ImageColumn
     key: str | None
     texts: TextColumns
     classes: dict[str, ClassFile | None]
 
     def all(self) -> list[str]:
         key = [] if self.key is None else [self.key]
-        return list(dict.fromkeys([self.image, *key, *self.texts.captions, *self.texts.classes]))
+        return list(dict.fromkeys([self.image.path, *key, *self.texts.captions, *self.texts.classes]))
 
 
 def has_image_bytes(path: Path, where: str, config: SourceConfig) -> bool:
     """Whether a file has a column of encoded images: the one that the config names, or one found by name and type."""
     with open_parquet(path, where) as file:
-        return _image_leaf(file.schema_arrow, config, where) is not None
+        return find_image_bytes(file.schema_arrow, config, where) is not None
 
 
 def index_parquet(
@@ -55,7 +63,7 @@ def index_parquet(
     with open_parquet(path, where) as file, atomic_write(images) as temporary, temporary.open("wb") as out:
         columns = _columns(file.schema_arrow, config, where, classes)
         for row in parquet_rows(file, columns.all(), path, where, on_bytes):
-            image = row[columns.image.split(".")[0]]
+            image = row[columns.image.name]
             encoded = (image["bytes"] if isinstance(image, dict) else image) or b""
             key = f"{len(builder):08d}" if columns.key is None else str(row[columns.key])
             builder.add_span(key, _texts(row, columns), out.tell(), len(encoded) or -1)
@@ -103,28 +111,15 @@ def _readable(where: str) -> Iterator[None]:
         raise DataError(f"{where} cannot be read as Parquet ({reason}); fetch or write it again.") from error
 
 
-def text_names(schema: "Schema", config: SourceConfig, where: str) -> list[str]:
-    """The columns that could hold captions or classes by their type: text, whole numbers, and lists of these.
-
-    Raises DataError if the config names another.
-    """
-    names = [field.name for field in schema if _is_text(field.type) or _is_number(field.type)]
-    wanted = (config.caption_column,) if isinstance(config.caption_column, str) else config.caption_column or ()
-    for name in (*wanted, config.class_column):
-        if name in schema.names and name not in names:
-            raise DataError(f"{where}: the column {name!r} holds {schema.field(name).type}, not text; name another.")
-    return names
-
-
 def label_names(schema: "Schema", column: str, classes: ClassFile | None) -> ClassFile | None:
     """What numbers in a column stand for: what Hugging Face's metadata says of it, else the class file."""
     try:
         metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = metadata.get("info", {}).get("features", {}).get(column, {})
         names = feature.get("names") or feature.get("feature", {}).get("names")
-    except (ValueError, AttributeError):  # not as Hugging Face writes it
+    except (ValueError, AttributeError, RecursionError):  # not as Hugging Face writes it
         names = None
-    if not names:
+    if not names or not isinstance(names, list):
         return classes
     return ClassFile(place="", by_label={str(number): (str(name),) for number, name in enumerate(names)})
 
@@ -132,7 +127,7 @@ def label_names(schema: "Schema", column: str, classes: ClassFile | None) -> Cla
 def check_label_names(schema: "Schema", columns: TextColumns, names: dict[str, ClassFile | None], where: str) -> None:
     """Numbers without names say nothing: DataError where there is nothing else."""
     for column in columns.classes:
-        if _is_number(schema.field(column).type) and names[column] is None and not columns.captions:
+        if is_number(schema.field(column).type) and names[column] is None and not columns.captions:
             raise DataError(
                 f"{where}: the class column {column!r} holds numbers; put the names into a classes.txt beside it, one "
                 "a line from number 0 on."
@@ -140,19 +135,12 @@ def check_label_names(schema: "Schema", columns: TextColumns, names: dict[str, C
 
 
 def _columns(schema: "Schema", config: SourceConfig, where: str, classes: ClassFile | None) -> _Columns:
-    image = _image_leaf(schema, config, where)
-    if image is None and config.image_column is not None:
-        kind = schema.field(config.image_column).type
-        raise DataError(f"{where}: the column {config.image_column!r} holds {kind}, not image bytes; name another.")
-    if image is None:
-        raise DataError(
-            f"{where} has no column of image bytes: name it with image_column, or set format to 'table' if a column "
-            f"holds file names. {listed(schema.names)}"
-        )
-    texts = text_columns(config, text_names(schema, config, where), where)
+    image = image_bytes(schema, config, where)
+    texts = typed_text_columns(schema, config, where)
     names = {column: label_names(schema, column, classes) for column in texts.classes}
     check_label_names(schema, texts, names, where)
-    key = next((name for name in _KEYS if name in schema.names and _is_text(schema.field(name).type)), None)
+    types = dict(zip(schema.names, schema.types, strict=True))
+    key = next((name for name in _KEYS if name in types and is_text(types[name])), None)
     return _Columns(image=image, key=key, texts=texts, classes=names)
 
 
@@ -168,39 +156,3 @@ def class_cell(cell: object, names: ClassFile | None) -> object:
     if names is None:
         return cell
     return [name for label in (cell if isinstance(cell, list) else [cell]) for name in names.names(label)]
-
-
-def _image_leaf(schema: "Schema", config: SourceConfig, where: str) -> str | None:
-    leaves = {field.name: leaf for field in schema if (leaf := _leaf(field.name, field.type)) is not None}
-    if config.image_column is not None and config.image_column in schema.names:
-        return leaves.get(config.image_column)
-    named = image_column(config, schema.names if config.image_column else list(leaves), IMAGE_BYTES, where)
-    if named is None and len(leaves) == 1:
-        return next(iter(leaves.values()))
-    return None if named is None else leaves[named]
-
-
-def _leaf(name: str, type_: "DataType") -> str | None:
-    import pyarrow.types as kinds
-
-    if kinds.is_binary(type_) or kinds.is_large_binary(type_):
-        return name
-    if kinds.is_struct(type_) and type_.get_field_index("bytes") >= 0:
-        return f"{name}.bytes"
-    return None
-
-
-def _is_text(type_: "DataType") -> bool:
-    import pyarrow.types as kinds
-
-    if kinds.is_dictionary(type_):
-        return _is_text(type_.value_type)
-    if kinds.is_list(type_) or kinds.is_large_list(type_):
-        return _is_text(type_.value_type)
-    return kinds.is_string(type_) or kinds.is_large_string(type_)
-
-
-def _is_number(type_: "DataType") -> bool:
-    import pyarrow.types as kinds
-
-    return kinds.is_integer(type_.value_type if kinds.is_list(type_) else type_)

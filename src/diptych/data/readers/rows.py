@@ -9,9 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from diptych.data.config import SourceConfig
 from diptych.data.readers.index import OnBytes
-from diptych.data.readers.parquet import open_parquet, parquet_rows, text_names
+from diptych.data.readers.parquet import open_parquet, parquet_rows
 from diptych.data.sample import DataError
 
 if TYPE_CHECKING:
@@ -32,14 +31,14 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path, where: str, config: SourceConfig, on_bytes: OnBytes) -> Iterator[Table]:
+def open_table(path: Path, where: str, on_bytes: OnBytes) -> Iterator[Table]:
     """A table by the suffix of its file; `on_bytes` is told how far its rows are. Raises DataError, naming the line."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         with open_parquet(path, where) as file:
             schema = file.schema_arrow
             yield Table(
-                columns=text_names(schema, config, where),
+                columns=list(schema.names),
                 rows=lambda columns: parquet_rows(file, columns, path, where, on_bytes),
                 schema=schema,
             )

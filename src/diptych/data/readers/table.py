@@ -10,6 +10,7 @@ from pathlib import Path
 from diptych.data.config import SourceConfig
 from diptych.data.readers.cached import cached_index, map_index
 from diptych.data.readers.class_names import ClassFile, find_class_file
+from diptych.data.readers.column_types import file_names, typed_text_columns
 from diptych.data.readers.columns import IMAGE_FILES, TextColumns, image_column, listed, text_columns, texts_of
 from diptych.data.readers.image_bytes import ImageFiles, file_stamp
 from diptych.data.readers.index import Index, IndexBuilder, OnBytes
@@ -82,7 +83,7 @@ def _pairs(
     path: Path, where: str, config: SourceConfig, classes: ClassFile | None, on_bytes: OnBytes
 ) -> Iterator[tuple[str, Texts]]:
     """(file name, texts) of each row that has a file name."""
-    with open_table(path, where, config, on_bytes) as table:
+    with open_table(path, where, on_bytes) as table:
         columns = _columns(table, config, where, classes)
         for row in table.rows(columns.all()):
             name = row.get(columns.image)
@@ -91,18 +92,19 @@ def _pairs(
 
 
 def _columns(table: Table, config: SourceConfig, where: str, classes: ClassFile | None) -> _Columns:
-    image = image_column(config, table.columns, IMAGE_FILES, where)
-    if image is None:
+    if table.schema is not None:
+        image, texts = file_names(table.schema, config, where), typed_text_columns(table.schema, config, where)
+        names = {column: label_names(table.schema, column, classes) for column in texts.classes}
+        check_label_names(table.schema, texts, names, where)
+        return _Columns(image=image, texts=texts, names=names)
+    named = image_column(config, table.columns, IMAGE_FILES, where)
+    if named is None:
         raise DataError(
             f"{where} has no column of file names that is known by its name: name it with image_column. "
             f"{listed(table.columns)}"
         )
     texts = text_columns(config, table.columns, where)
-    if table.schema is None:
-        return _Columns(image=image, texts=texts, names=dict.fromkeys(texts.classes, classes))
-    names = {column: label_names(table.schema, column, classes) for column in texts.classes}
-    check_label_names(table.schema, texts, names, where)
-    return _Columns(image=image, texts=texts, names=names)
+    return _Columns(image=named, texts=texts, names=dict.fromkeys(texts.classes, classes))
 
 
 def _root(config: SourceConfig, place: str) -> str:

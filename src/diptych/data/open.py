@@ -22,11 +22,16 @@ def open_source(config: SourceConfig) -> Source:
     index, images = _open(places, config.format if config.format != "auto" else _layout(places, config), config)
     where = places[0] if len(places) == 1 else f"{places[0]} ... ({len(places)} places)"
     if len(index) == 0:
-        raise DataError(f"{where} holds no images with texts.")
+        raise DataError(
+            f"{where} holds no images with texts; put images with captions or classes there, or give another path."
+        )
     if len(index.places) == 0 and not (index.sizes >= 0).any():
-        raise DataError(f"{where} holds texts but no images.")
+        raise DataError(f"{where} holds texts but no images; put the images beside them, or give another path.")
     if not index.has_texts:
-        raise DataError(f"{where} holds images, but neither captions nor class names that are not empty.")
+        raise DataError(
+            f"{where} holds images, but neither captions nor class names that are not empty; write some, or name other "
+            "columns with caption_column or class_column."
+        )
     return IndexedSource(source_name(config), index, images)
 
 

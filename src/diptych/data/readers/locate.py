@@ -179,7 +179,7 @@ def _format_in(folder: str) -> SourceFormat:
         )
     if inside.folders:
         return "folder"  # images may lie deeper
-    raise DataError(f"{folder} holds no images, tar shards or tables.")
+    raise DataError(f"{folder} holds no images, tar shards or tables; fill it, or give another path.")
 
 
 _BY_SUFFIX: tuple[tuple[SourceFormat, tuple[str, ...]], ...] = (

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
+from diptych.cli.printing import print_table
 from diptych.data.check import CheckReport, Overlap, SourceReport, Spread
 from diptych.data.filter import FilterReport
 
@@ -12,7 +13,7 @@ _SHOWN = 5  # of each kind; --json has all
 
 def print_check(report: CheckReport) -> None:
     """Two tables, of images and of texts; then pairs that cannot be used, and what repeats."""
-    _print_table(
+    print_table(
         ("source", "for", "samples", "unusable", "repeated", "shortest side", "longest side"),
         [
             (
@@ -28,7 +29,7 @@ def print_check(report: CheckReport) -> None:
         ],
     )
     typer.echo()
-    _print_table(
+    print_table(
         (
             "source",
             "captions",
@@ -58,21 +59,21 @@ def print_filter(report: FilterReport) -> None:
     rows = [(source.name, source.samples, source.kept) for source in report.sources]
     if len(rows) > 1:
         rows.append(("all", report.samples, report.kept))
-    _print_table(
+    print_table(
         ("source", "samples", "kept", "share"),
         [(name, f"{all_:,}", f"{kept:,}", _share(kept, all_)) for name, all_, kept in rows],
     )
     if report.dropped:
         typer.echo()
         dropped = [(reason, f"{n:,}", _share(n, report.samples)) for reason, n in report.dropped.items()]
-        _print_table(("samples dropped", "", "share"), dropped)
+        print_table(("samples dropped", "", "share"), dropped)
     if report.captions_dropped:
         typer.echo()
-        _print_table(("captions dropped", ""), [(reason, f"{n:,}") for reason, n in report.captions_dropped.items()])
+        print_table(("captions dropped", ""), [(reason, f"{n:,}") for reason, n in report.captions_dropped.items()])
     if report.similarity:
         typer.echo()
         cosines = tuple(f"{cosine:.3f}" for cosine in report.similarity.values())
-        _print_table(("percentile", *(f"{percent}%" for percent in report.similarity)), [("similarity", *cosines)])
+        print_table(("percentile", *(f"{percent}%" for percent in report.similarity)), [("similarity", *cosines)])
 
 
 def _texts_row(source: SourceReport) -> tuple[str, ...]:
@@ -102,24 +103,6 @@ def _print_some(lines: Sequence[str], title: str) -> None:
         typer.echo(f"  {line}")
     if (rest := len(lines) - _SHOWN) > 0:
         typer.echo(f"  and {rest:,} more, named by --json")
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The first column holds names, which alone may take several lines."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from diptych.cli.printing import console
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for place, title in enumerate(header):
-        if place == 0:
-            table.add_column(title, overflow="fold")
-        else:
-            table.add_column(title, justify="right", no_wrap=True, overflow="crop")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console().print(table)
 
 
 def _spread(spread: Spread | None) -> str:

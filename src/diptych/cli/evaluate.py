@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from diptych.cli.options import Activation, Json, Model, Preset, Revision
+from diptych.cli.printing import print_table
 
 if TYPE_CHECKING:
     from diptych.data.sample import Source
@@ -225,7 +226,7 @@ def _print_accuracies(results: "list[ZeroShotResult]") -> None:
         mean = mean_numbers(results)
         top5 = f"{mean['top5']:.1%}" if "top5" in mean else "-"
         rows.append(("mean", "", "", f"{mean['top1']:.1%}", top5, f"{mean['mean_per_class']:.1%}"))
-    _print_table(("set", "images", "classes", "top-1", "top-5", "mean per class"), rows, names=1)
+    print_table(("set", "images", "classes", "top-1", "top-5", "mean per class"), rows)
 
 
 def _print_classes(result: "ZeroShotResult") -> None:
@@ -235,11 +236,11 @@ def _print_classes(result: "ZeroShotResult") -> None:
         (name, f"{top1.total:,}", _share(top1))
         for name, top1 in sorted(measured, key=lambda named: (named[1].value, named[0]))
     ]
-    _print_table(("class", "images", "top-1"), rows, names=1)
+    print_table(("class", "images", "top-1"), rows)
     if result.confusions:
         typer.echo(f"\n{result.source}, what is taken for what:")
         pairs = [(each.true, each.predicted, f"{each.count:,}") for each in result.confusions[:_SHOWN_CONFUSIONS]]
-        _print_table(("class", "taken for", "images"), pairs, names=2)
+        print_table(("class", "taken for", "images"), pairs, names=2)
 
 
 def _print_recalls(results: "list[RetrievalResult]") -> None:
@@ -255,30 +256,12 @@ def _print_recalls(results: "list[RetrievalResult]") -> None:
         for direction in ("text to image", "image to text"):
             key = direction.replace(" ", "_")
             rows.append(("mean", direction, "", *(f"{mean[f'{key}_r{k}']:.1%}" for k in (1, 5, 10))))
-    _print_table(("set", "direction", "queries", "R@1", "R@5", "R@10"), rows, names=2)
+    print_table(("set", "direction", "queries", "R@1", "R@5", "R@10"), rows, names=2)
     for result in results:
         if result.shared_captions:
             typer.echo(
                 f"{result.source}: {result.shared_captions:,} of its captions are also another image's.", err=True
             )
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, names: int) -> None:
-    """The first `names` columns hold words, and they alone may take several lines; the others are numbers."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from diptych.cli.printing import console
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for place, title in enumerate(header):
-        is_name = place < names
-        table.add_column(
-            title, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold" if is_name else "crop"
-        )
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console().print(table)
 
 
 def _share(proportion: "Proportion | None") -> str:

@@ -44,3 +44,19 @@ def print_ranked(screen: "Console", name: str, labels: "Sequence[Label]") -> Non
         bar = Bar(1.0, 0.0, label.probability, width=bar_width, color="cyan")
         table.add_row(f"  {escape(label.name)}", bar, f"{label.probability:.1%}", f"cosine {label.cosine:.3f}")
     screen.print(table)
+
+
+def print_table(header: "Sequence[str]", rows: "Sequence[Sequence[str]]", *, names: int = 1) -> None:
+    """The first `names` columns hold words, and they alone may take several lines; the others are numbers."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for place, title in enumerate(header):
+        if place < names:
+            table.add_column(title, overflow="fold")
+        else:
+            table.add_column(title, justify="right", no_wrap=True, overflow="crop")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console().print(table)

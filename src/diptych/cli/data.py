@@ -1,11 +1,18 @@
 """`diptych data`: look at pairs before a run learns from them, and drop those that it should not."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diptych.cli.options import Activation, Json, Model, Preset, Revision
+
+if TYPE_CHECKING:
+    from diptych.data.filter import FilterReport
+    from diptych.data.rules import Rules
+    from diptych.data.sample import Source
+    from diptych.encode.encoder import Encoder
 
 data = typer.Typer(help="Check image-text pairs before training; filter unfiltered ones.", rich_markup_mode="rich")
 
@@ -23,6 +30,31 @@ Validation = Annotated[
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Another value for one key of the config.")]
 ImageColumn = Annotated[str | None, typer.Option(help="Of tables and Parquet, where its name does not tell.")]
 CaptionColumn = Annotated[list[str] | None, typer.Option(help="Likewise; may be given several times.")]
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="The folder of webdataset shards to write; without it, only report."),
+]
+MinWords = Annotated[int | None, typer.Option(help="Captions of fewer words are dropped.")]
+MaxWords = Annotated[int | None, typer.Option(help="Captions of more words are dropped.")]
+RequirePattern = Annotated[
+    str | None, typer.Option(help="Captions in which this regular expression is not found are dropped.")
+]
+DropPattern = Annotated[
+    str | None, typer.Option(help="Captions in which this regular expression is found are dropped.")
+]
+MaxImagesPerCaption = Annotated[
+    int | None, typer.Option(help="Captions that more images have are dropped: boilerplate.")
+]
+MinSide = Annotated[int | None, typer.Option(help="Least shortest side, in pixels.")]
+MaxAspect = Annotated[float | None, typer.Option(help="Most that the longest side is over the shortest.")]
+KeepDuplicates = Annotated[bool, typer.Option("--keep-duplicates", help="Keep images that are the same byte for byte.")]
+MinSimilarity = Annotated[float | None, typer.Option(help="Least cosine of image and caption under --model.")]
+KeepShare = Annotated[float | None, typer.Option(help="Of what the other rules leave, the share that is most similar.")]
+ShardSize = Annotated[int, typer.Option(min=1, help="Pairs in each tar.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it holds something else.")]
+DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
 
 @data.command()
@@ -86,36 +118,21 @@ def check(
 def filter_(
     context: typer.Context,
     inputs: Arguments,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The folder of webdataset shards to write; without it, only report."),
-    ] = None,
-    min_words: Annotated[int | None, typer.Option(help="Captions of fewer words are dropped.")] = None,
-    max_words: Annotated[int | None, typer.Option(help="Captions of more words are dropped.")] = None,
-    require_pattern: Annotated[
-        str | None, typer.Option(help="Captions in which this regular expression is not found are dropped.")
-    ] = None,
-    drop_pattern: Annotated[
-        str | None, typer.Option(help="Captions in which this regular expression is found are dropped.")
-    ] = None,
-    max_images_per_caption: Annotated[
-        int | None, typer.Option(help="Captions that more images have are dropped: boilerplate.")
-    ] = None,
-    min_side: Annotated[int | None, typer.Option(help="Least shortest side, in pixels.")] = None,
-    max_aspect: Annotated[float | None, typer.Option(help="Most that the longest side is over the shortest.")] = None,
-    keep_duplicates: Annotated[
-        bool, typer.Option("--keep-duplicates", help="Keep images that are the same byte for byte.")
-    ] = False,
-    min_similarity: Annotated[
-        float | None, typer.Option(help="Least cosine of image and caption under --model.")
-    ] = None,
-    keep_share: Annotated[
-        float | None, typer.Option(help="Of what the other rules leave, the share that is most similar.")
-    ] = None,
+    output: Output = None,
+    min_words: MinWords = None,
+    max_words: MaxWords = None,
+    require_pattern: RequirePattern = None,
+    drop_pattern: DropPattern = None,
+    max_images_per_caption: MaxImagesPerCaption = None,
+    min_side: MinSide = None,
+    max_aspect: MaxAspect = None,
+    keep_duplicates: KeepDuplicates = False,
+    min_similarity: MinSimilarity = None,
+    keep_share: KeepShare = None,
     validation: Validation = None,
     overrides: Overrides = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="Pairs in each tar.")] = 10_000,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it holds something else.")] = False,
+    shard_size: ShardSize = 10_000,
+    overwrite: Overwrite = False,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
     as_json: Json = False,
@@ -123,8 +140,8 @@ def filter_(
     revision: Revision = None,
     preset: Preset = None,
     activation: Activation = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Drop pairs by caption, size, repeats and similarity; write the others, images unchanged, to webdataset shards.
 
@@ -138,64 +155,62 @@ def filter_(
 
     from diptych.checkpoints.postcard import POSTCARD
     from diptych.cli.data_inputs import Columns, image_size, read_inputs
-    from diptych.cli.data_tables import print_filter
     from diptych.data.filter import filter_pairs
     from diptych.data.open import open_source
-    from diptych.data.rules import Rules
     from diptych.data.selection import Candidates
-    from diptych.encode.choose import encoder_for
     from diptych.encode.similarity import PairSimilarity
     from diptych.encode.workers import core_count
     from diptych.zeroshot import DEFAULT_TEMPLATE
 
-    rules = Rules(
-        min_words=min_words,
-        max_words=max_words,
-        require_pattern=require_pattern,
-        drop_pattern=drop_pattern,
-        max_images_per_caption=max_images_per_caption,
-        min_side=min_side,
-        max_aspect=max_aspect,
-        keep_duplicates=keep_duplicates,
-        min_similarity=min_similarity,
-        keep_share=keep_share,
-    )
-    is_model_typed = getattr(context.get_parameter_source("model"), "name", "") == "COMMANDLINE"  # not the environment
-    if is_model_typed and not rules.needs_similarity:
-        raise ValueError("--model judges how similar image and caption are: say --min-similarity or --keep-share too.")
+    rules = _rules(context)
     given = read_inputs(inputs, validation or (), overrides or (), Columns(image=image_column, caption=caption_column))
     sources = [open_source(source) for source in given.training]
-    about: dict[str, object] = {"inputs": inputs}
-    similarity = None
-    if rules.needs_similarity:
-        encoder = encoder_for(
-            model,
-            items=sum(map(len, sources)),
-            revision=revision,
-            preset=preset,
-            activation=activation,
-            dtype=dtype,
-            device=device,
-        )
-        similarity = PairSimilarity(encoder, DEFAULT_TEMPLATE)
-        about |= {"model": model or POSTCARD, "fingerprint": encoder.fingerprint}
+    encoder = _encoder(context, sources) if rules.needs_similarity else None
     candidates = Candidates(
         sources=sources,
         rules=rules,
         measure_image=image_size,
         validation=[open_source(source) for source in given.validation],
-        similarity=similarity,
+        similarity=None if encoder is None else PairSimilarity(encoder, DEFAULT_TEMPLATE),
         workers=core_count(),
         progress=True,
     )
+    about: dict[str, object] = {"inputs": inputs}
+    if encoder is not None:
+        about |= {"model": model or POSTCARD, "fingerprint": encoder.fingerprint}
     report = filter_pairs(candidates, output, shard_size=shard_size, overwrite=overwrite, about=about)
     if as_json:
         typer.echo(json.dumps({**about, **asdict(report)}, indent=2, ensure_ascii=True))
-        return
+    else:
+        _print_report(report, output)
+
+
+def _rules(context: typer.Context) -> "Rules":
+    """The rules of a filter: options that are called as they are."""
+    from dataclasses import fields
+
+    from diptych.data.rules import Rules
+
+    rules = Rules(**{field.name: context.params[field.name] for field in fields(Rules)})
+    is_model_typed = getattr(context.get_parameter_source("model"), "name", "") == "COMMANDLINE"  # not the environment
+    if is_model_typed and not rules.needs_similarity:
+        raise ValueError("--model judges how similar image and caption are: say --min-similarity or --keep-share too.")
+    return rules
+
+
+def _encoder(context: typer.Context, sources: "Sequence[Source]") -> "Encoder":
+    """What the options ask for, for all pairs of the sources."""
+    from diptych.encode.choose import encoder_for
+
+    told = {name: context.params[name] for name in ("revision", "preset", "activation", "dtype", "device")}
+    return encoder_for(context.params["model"], items=sum(map(len, sources)), **told)
+
+
+def _print_report(report: "FilterReport", output: Path | None) -> None:
+    from diptych.cli.data_tables import print_filter
+
     print_filter(report)
-    where = (
-        "Nothing is written without -o."
-        if output is None
-        else f"\n{report.kept:,} pairs are in {output} (shards: {report.shards:,})."
-    )
-    typer.echo(where)
+    if output is None:
+        typer.echo("Nothing is written without -o.")
+    else:
+        typer.echo(f"\n{report.kept:,} pairs are in {output} (shards: {report.shards:,}).")

@@ -6,6 +6,7 @@ import stat
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, TypeAlias
 
@@ -31,6 +32,16 @@ _Box: TypeAlias = tuple[float, float, float, float]
 _Opener: TypeAlias = Callable[[IO[bytes], str | bytes], ImageFile.ImageFile]
 _Accepts: TypeAlias = Callable[[bytes], bool | str]
 
+# What files with pictures are usually called, in lower case. In a folder these are looked at; a file that is named is
+# opened whatever its name.
+PICTURE_SUFFIXES: Final = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".gif", ".tif"),
+        *(".tiff", ".bmp", ".dib", ".jp2", ".j2k", ".jpf", ".jpx", ".psd", ".tga", ".qoi", ".ico", ".icns", ".pcx"),
+        *(".pbm", ".pgm", ".ppm", ".pnm", ".xbm", ".xpm"),
+    }
+)
+
 # EPS and WMF are drawn by other programs (Ghostscript, Windows), IPTC reopens what it carries as any format (EPS
 # among them), and of the rest Pillow knows the header only.
 _REFUSED: Final = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
@@ -48,6 +59,7 @@ _BROKEN_METADATA: Final = (
 )
 _reading = threading.Lock()
 _ORIENTATION: Final = 0x0112
+_PICTURE, _PHOTOGRAPH, _PLACE = 0, 0x8769, 0x8825  # EXIF's directories
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,6 +69,19 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageHeader:
+    """What a file says of its picture: Pillow's name of the format, (width, height) upright, and EXIF tags by number.
+
+    `exif` holds those of the picture and those of the photograph, `gps` those of its place; values are Pillow's.
+    """
+
+    format: str
+    size: tuple[int, int]
+    exif: dict[int, Any]
+    gps: dict[int, Any]
 
 
 class _BadImageError(Exception):
@@ -89,8 +114,38 @@ def open_image(source: ImageSource, *, max_pixels: int = 200_000_000, shortest_s
             return _upright_rgb(copied, max_pixels)
         with _open_stream(source) as stream:
             return _decode(_identify(stream), max_pixels, shortest_side)
+    except ImageError:  # what a file object said of itself
+        raise
     except Exception as error:  # hostile bytes make Pillow's plugins raise anything, from struct.error to MemoryError
         raise ImageError(f"{_name(source)}: {_reason(error)}") from error
+
+
+def read_header(source: str | os.PathLike[str] | bytes) -> ImageHeader:
+    """What a file says of its picture, which is not decoded. Raises ImageError for what is no image.
+
+    Metadata that is broken is left out.
+    """
+    try:
+        with _open_stream(source) as stream:
+            image = _identify(stream)
+            width, height = image.size
+            is_turned = _orientation(image) >= 5
+            return ImageHeader(
+                format=image.format or "",
+                size=(height, width) if is_turned else (width, height),
+                exif=_tags(image, _PICTURE) | _tags(image, _PHOTOGRAPH),
+                gps=_tags(image, _PLACE),
+            )
+    except Exception as error:  # as in open_image
+        raise ImageError(f"{_name(source)}: {_reason(error)}") from error
+
+
+def _tags(image: Image.Image, directory: int) -> dict[int, Any]:
+    try:
+        exif = image.getexif()
+        return dict(exif if directory == _PICTURE else exif.get_ifd(directory))
+    except _BROKEN_METADATA:
+        return {}
 
 
 def _open_stream(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> IO[bytes]:

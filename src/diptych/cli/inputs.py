@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diptych.errors import FetchError
-from diptych.images import ImageSource
+from diptych.images import PICTURE_SUFFIXES, ImageSource
 
-# In a folder, these are taken for pictures; a file that is named is opened whatever its name.
-PICTURE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".gif", ".bmp"),
-    *(".tif", ".tiff", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".tga", ".ico", ".psd", ".qoi"),
-)
 MAX_DOWNLOAD_BYTES = 50_000_000
 DOWNLOAD_SECONDS = 30.0
 
@@ -64,7 +59,7 @@ def _expand(argument: str) -> Iterator[str]:
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and _is_shown(p, path))
         if not found:
-            raise ValueError(f"There are no pictures in folder {argument} (looked for {' '.join(PICTURE_SUFFIXES)}).")
+            raise ValueError(f"There are no pictures in folder {argument} (looked for .jpg, .png, .heic and the like).")
         yield from map(str, found)
     elif not path.exists() and any(c in argument for c in "*?["):
         matches = sorted(name for name in glob.glob(str(path), recursive=True) if Path(name).is_file())  # noqa: PTH207

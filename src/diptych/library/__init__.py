@@ -1,0 +1,1 @@
+"""A photo library: folders indexed once, anything in them found by words or by example."""

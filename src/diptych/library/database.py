@@ -1,0 +1,121 @@
+"""The one truth of a library: an SQLite file, private to its owner, brought to this version's tables when opened."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from diptych.errors import DiptychError
+from diptych.library.filters import distance_km
+from diptych.library.schema import MIGRATIONS, VERSION
+
+NAME: Final = "library.db"
+_APPLICATION: Final = 0x44495054  # "DIPT" in the file's header, so that no other database is taken for a library
+_PATIENCE_SECONDS: Final = 10.0  # for a lock that another process holds for one commit
+
+
+class LibraryError(DiptychError):
+    """A library that is not there, not one, damaged, of a later version, or held by another process."""
+
+
+def create(folder: Path) -> None:
+    """Make an empty library where there is none. LibraryError for a folder that holds other things."""
+    try:
+        if folder.exists() and any(entry.name != NAME for entry in folder.iterdir()) and not (folder / NAME).exists():
+            raise LibraryError(f"{folder} holds other files and no library; give --library a new folder.")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / NAME, os.O_CREAT | os.O_RDWR, 0o600)
+        os.close(descriptor)
+    except OSError as error:
+        raise LibraryError(f"{folder} cannot hold a library ({(error.strerror or str(error)).lower()}).") from error
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode, for one thread; its rows are `sqlite3.Row`.
+
+    Raises LibraryError where there is no library, or none that this version can use.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise LibraryError(f"There is no library in {folder}: `diptych index FOLDER` makes one.")
+    try:
+        database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise LibraryError(f"{path} cannot be opened ({error}).") from error
+    try:
+        database.row_factory = sqlite3.Row
+        database.create_function("distance_km", 4, distance_km, deterministic=True)
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA journal_mode = WAL")  # readers go on while somebody writes
+        database.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last commits, never the file
+        _migrate(database, path)
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise _unusable(path, error) from error
+    except LibraryError:
+        database.close()
+        raise
+    return database
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """All of the block, or nothing of it."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # a full disk ends it
+            database.execute("ROLLBACK")
+        raise
+
+
+def faults(database: sqlite3.Connection) -> list[str]:
+    """What SQLite's own check finds wrong with the file; nothing if it is whole."""
+    with closing(database.execute("PRAGMA integrity_check")) as rows:
+        found = [str(row[0]) for row in rows]
+    return [] if found == ["ok"] else found
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables to VERSION, each step whole or not at all, whichever of two processes is first."""
+    if _pragma(database, "user_version") == VERSION and _pragma(database, "application_id") == _APPLICATION:
+        return
+    with transaction(database):
+        version, application = _pragma(database, "user_version"), _pragma(database, "application_id")
+        is_new = version == 0 and not database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        if application != _APPLICATION and not is_new:
+            raise LibraryError(f"{path} is a database of something else; give --library another folder.")
+        if version > VERSION:
+            raise LibraryError(
+                f"{path} was written by a later Diptych (tables of version {version}, this one knows {VERSION}): "
+                "upgrade Diptych."
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            for statement in _statements(script):
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {number}")
+        database.execute(f"PRAGMA application_id = {_APPLICATION}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements one by one: `executescript` would commit before the first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    return int(database.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _unusable(path: Path, error: sqlite3.DatabaseError) -> LibraryError:
+    if isinstance(error, sqlite3.OperationalError):  # locked, read-only, no space
+        return LibraryError(f"{path} cannot be used now ({error}).")
+    return LibraryError(f"{path} is damaged ({error}): put a copy of it back, or move it away and index again.")

@@ -1,0 +1,98 @@
+"""Which photos may be found at all: folder, time, camera, size, place, format, catalogue columns, as SQL."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from diptych.library.paths import stored
+
+_EARTH_KM: Final = 6_371.0
+_DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Near:
+    """A place in degrees, north and east positive, and how far from it."""
+
+    latitude: float
+    longitude: float
+    km: float
+
+    def __post_init__(self) -> None:
+        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180 and 0 < self.km < math.inf):
+            raise ValueError(
+                f"A place is latitude, longitude and a distance above 0, got {self.latitude}, {self.longitude} and "
+                f"{self.km} km"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """All of what is given must hold. Dates are of the camera's clock, 2024, 2024-05 or 2024-05-31, both ends included.
+
+    `folder` is one under which photos lie, as an absolute path. `fields` are columns of a table and their values.
+    `where` is SQL over the columns of the table `photos`, for those who own the library: never from a request.
+    """
+
+    folder: str | None = None
+    since: str | None = None
+    until: str | None = None
+    camera: str | None = None  # a part of the name, in any case
+    format: str | None = None
+    min_side: int | None = None  # pixels, of the shorter side
+    near: Near | None = None
+    fields: dict[str, str | float] = field(default_factory=dict)
+    where: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            value = getattr(self, name)
+            if value is not None and not _DATE.fullmatch(value):
+                raise ValueError(f"{name} must be a date such as 2024, 2024-05 or 2024-05-31, got {value!r}")
+
+    def __bool__(self) -> bool:
+        return self != Filters()
+
+    def sql(self) -> tuple[str, list[object]]:
+        """A condition over `photos JOIN roots`, and the values of its question marks."""
+        parts = list(self._parts())
+        condition = " AND ".join(f"({part})" for part, _ in parts) or "1"
+        return condition, [value for _, values in parts for value in values]
+
+    def _parts(self) -> list[tuple[str, tuple[object, ...]]]:
+        parts: list[tuple[str, tuple[object, ...]]] = []
+        if self.folder is not None:
+            folder = self.folder.rstrip("/") + "/"
+            begins = "substr(roots.path || '/' || photos.path, 1, ?) = ?"
+            parts.append((begins, (len(folder), stored(folder))))
+        if self.since is not None:
+            parts.append(("photos.taken_at >= ?", (self.since,)))
+        if self.until is not None:  # "2024-05" ends with the last of what begins with it
+            parts.append(("substr(photos.taken_at, 1, ?) <= ?", (len(self.until), self.until)))
+        if self.camera is not None:
+            parts.append(("instr(lower(photos.camera), lower(?)) > 0", (self.camera,)))
+        if self.format is not None:
+            parts.append(("photos.format = upper(?)", (self.format,)))
+        if self.min_side is not None:
+            parts.append(("min(photos.width, photos.height) >= ?", (self.min_side,)))
+        if self.near is not None:
+            place = (self.near.latitude, self.near.longitude, self.near.km)
+            parts.append(("distance_km(photos.latitude, photos.longitude, ?, ?) <= ?", place))
+        for name, value in self.fields.items():
+            parts.append(("json_extract(photos.fields, ?) = ?", (f'$."{name}"', value)))
+        if self.where is not None:
+            parts.append((self.where, ()))
+        return parts
+
+
+def distance_km(
+    latitude: float | None, longitude: float | None, other_latitude: float, other_longitude: float
+) -> float | None:
+    """Between two places in degrees along a great circle, by the haversine formula; None from nowhere."""
+    if latitude is None or longitude is None:
+        return None
+    north, south = math.radians(latitude), math.radians(other_latitude)
+    across = math.radians(longitude - other_longitude)
+    half = math.sin((north - south) / 2) ** 2 + math.cos(north) * math.cos(south) * math.sin(across / 2) ** 2
+    return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(half)))

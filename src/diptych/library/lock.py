@@ -1,0 +1,57 @@
+"""One writer a library: a lock that its holder's death releases, and that says who holds it."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from diptych.library.database import LibraryError
+
+_NAME: Final = "indexing.lock"
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the library in `folder` for the block. LibraryError, which names the holder, where another process does."""
+    path = folder / _NAME
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        if not _try_lock(descriptor):
+            raise LibraryError(
+                f"The library {folder} is being indexed by {_holder(path)}: wait for it, or stop it. "
+                "Searching goes on meanwhile."
+            )
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"process": os.getpid(), "since": time.time()}).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)  # which releases it
+
+
+def _try_lock(descriptor: int) -> bool:
+    if os.name == "nt":
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(path: Path) -> str:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        since = time.strftime("%H:%M", time.localtime(float(holder["since"])))
+        return f"process {int(holder['process'])} since {since}"
+    return "another process"

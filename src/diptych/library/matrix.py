@@ -1,0 +1,133 @@
+"""The vectors of a model as one matrix on disk, mapped into memory: derived from the database, made again when stale.
+
+A matrix holds the vectors as they were at some moment. What came since is read from the database beside it; once that
+is much, or once vectors went, it is written anew.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from diptych.encode.encoder import Features
+from diptych.errors import DiptychError
+from diptych.files import atomic_folder
+from diptych.library.photos import Model, iter_vectors, unpack
+
+Ids = np.ndarray[Any, np.dtype[np.int64]]
+
+_NONE: Final = np.empty((2, 0), np.int64)
+_ROWS_AT_ONCE: Final = 4_096
+_MOST_FRESH: Final = 20_000  # rows that are read at each opening before the matrix is written anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """Rows of unit length in the order of their ids; row i is a frame of photo `photos[i]`.
+
+    Two parts: what is mapped from disk and what came since.
+    """
+
+    ids: Ids
+    photos: Ids
+    parts: tuple[Features, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def scores(self, query: Features) -> Features:
+        """(N,) cosines with a unit (E,) vector."""
+        return np.concatenate([part @ query for part in self.parts])
+
+    def rows(self, chosen: Ids) -> Features:
+        """(n, E) of some rows, ascending."""
+        split = int(np.searchsorted(chosen, len(self.parts[0])))
+        mapped, fresh = chosen[:split], chosen[split:] - len(self.parts[0])
+        return np.concatenate([self.parts[0][mapped], self.parts[1][fresh]])
+
+
+def open_matrix(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
+    """The vectors of a model as they are in the database now; the matrix on disk is made anew where that pays."""
+    database.execute("BEGIN")  # one moment for all that follows
+    try:
+        mapped = _read(folder / f"matrix-{model.id}", model)
+        if mapped is None or not _is_current(database, model, mapped.ids):
+            mapped = _write(database, folder, model)
+        last = int(mapped.ids[-1]) if len(mapped) else 0
+        fresh = list(_chunks(database, model, after=last))
+        if sum(len(rows) for _, rows in fresh) > _MOST_FRESH:
+            return _write(database, folder, model)
+    finally:
+        database.execute("ROLLBACK")
+    numbers = np.concatenate([_NONE, *(numbers for numbers, _ in fresh)], axis=1)
+    return Matrix(
+        ids=np.concatenate([mapped.ids, numbers[0]]),
+        photos=np.concatenate([mapped.photos, numbers[1]]),
+        parts=(mapped.parts[0], np.concatenate([mapped.parts[1], *(rows for _, rows in fresh)])),
+    )
+
+
+def _is_current(database: sqlite3.Connection, model: Model, ids: Ids) -> bool:
+    """Whether every row still stands in the database: rows are never changed and numbers never given again."""
+    last = int(ids[-1]) if len(ids) else 0
+    count = database.execute(f"SELECT count(*) FROM {model.table} WHERE id <= ?", (last,)).fetchone()[0]
+    return int(count) == len(ids)
+
+
+def _read(folder: Path, model: Model) -> Matrix | None:
+    """What stands on disk, or None where nothing does that can be used."""
+    with suppress(OSError, ValueError):
+        numbers = np.load(folder / "ids.npy", allow_pickle=False)
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        is_whole = (
+            (numbers.dtype, vectors.dtype) == (np.dtype(np.int64), np.dtype(np.float32))
+            and numbers.ndim == 2
+            and vectors.shape == (numbers.shape[1], model.width)
+        )
+        if is_whole and (folder / "fingerprint").read_text(encoding="ascii") == model.fingerprint:
+            return _matrix(numbers, vectors, model)
+    return None
+
+
+def _write(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
+    """All vectors of the database, written to disk and mapped; in memory alone where the disk is full."""
+    count = int(database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0])
+    target = folder / f"matrix-{model.id}"
+    header = {"descr": "<f4", "fortran_order": False, "shape": (count, model.width)}
+    try:
+        with atomic_folder(target, overwrite=True) as building:
+            numbers = []
+            # Not through a mapping: where the disk is full, writing to one is the end of the process.
+            with (building / "vectors.npy").open("wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for chunk in _chunks(database, model):
+                    numbers.append(chunk[0])
+                    file.write(chunk[1].tobytes())
+            np.save(building / "ids.npy", np.concatenate([_NONE, *numbers], axis=1))
+            (building / "fingerprint").write_text(model.fingerprint, encoding="ascii")
+        if written := _read(target, model):
+            return written
+    except (OSError, DiptychError):
+        shutil.rmtree(target, ignore_errors=True)
+    chunks = list(_chunks(database, model))
+    vectors = np.concatenate([np.empty((0, model.width), np.float32), *(rows for _, rows in chunks)])
+    return _matrix(np.concatenate([_NONE, *(numbers for numbers, _ in chunks)], axis=1), vectors, model)
+
+
+def _chunks(database: sqlite3.Connection, model: Model, after: int = 0) -> Iterator[tuple[Ids, Features]]:
+    """Numbers (2, n) of rows and photos, and (n, E) float32 rows of unit length."""
+    stored = iter_vectors(database, model, after=after)
+    while some := list(islice(stored, _ROWS_AT_ONCE)):
+        rows = np.stack([unpack(vector, model) for _, _, vector in some])
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)  # float16 has rounded it
+        yield np.array([[id for id, _, _ in some], [photo for _, photo, _ in some]], np.int64), rows
+
+
+def _matrix(numbers: Ids, vectors: Features, model: Model) -> Matrix:
+    return Matrix(ids=numbers[0], photos=numbers[1], parts=(vectors, np.empty((0, model.width), np.float32)))

@@ -1,0 +1,220 @@
+"""What is written to the tables of photos and vectors, and read back; every statement about them stands here."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diptych.encode.encoder import Encoder, Features
+from diptych.library.database import LibraryError, transaction
+from diptych.library.metadata import PhotoFacts
+from diptych.library.paths import restored, stored
+from diptych.library.schema import vectors_table
+from diptych.library.walk import FoundFile
+
+_FACTS = ("width", "height", "format", "taken_at", "taken_zone", "camera", "latitude", "longitude")
+_DTYPE = "float16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model whose vectors the library holds."""
+
+    id: int
+    fingerprint: str
+    name: str
+    width: int
+    dtype: str
+    revision: int
+
+    @property
+    def table(self) -> str:
+        """Where its vectors are."""
+        return f"vectors_{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPhoto:
+    """What is stored of a file that may have changed since."""
+
+    id: int
+    size: int
+    mtime_ns: int
+    has_vector: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPhoto:
+    """A photo read from disk, with (n, E) unit rows of its frames; `seconds` of them are None but in a video."""
+
+    found: FoundFile
+    hash: bytes
+    facts: PhotoFacts
+    features: Features
+    seconds: tuple[float | None, ...] = (None,)
+
+
+def root_id(database: sqlite3.Connection, root: Path) -> int:
+    """The number of a folder, added if it is new."""
+    path = stored(str(root))
+    database.execute("INSERT OR IGNORE INTO roots (path, kind) VALUES (?, 'folder')", (path,))
+    return int(database.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchone()[0])
+
+
+def models(database: sqlite3.Connection) -> list[Model]:
+    """The models of the library, the one added last first."""
+    names = "id, fingerprint, name, width, dtype, revision"
+    return [Model(**row) for row in map(dict, database.execute(f"SELECT {names} FROM models ORDER BY id DESC"))]
+
+
+def add_model(database: sqlite3.Connection, encoder: Encoder, name: str) -> Model:
+    """The model of an encoder, its table made if the library has not seen it."""
+    with transaction(database):
+        if not any(model.fingerprint == encoder.fingerprint for model in models(database)):
+            row = (encoder.fingerprint, name, encoder.embed_dim, _DTYPE, time.time())
+            added = database.execute(
+                "INSERT INTO models (fingerprint, name, width, dtype, added_at) VALUES (?, ?, ?, ?, ?)", row
+            )
+            assert added.lastrowid is not None
+            for statement in filter(str.strip, vectors_table(added.lastrowid).split(";")):
+                database.execute(statement)
+    return next(model for model in models(database) if model.fingerprint == encoder.fingerprint)
+
+
+def known_photos(database: sqlite3.Connection, root: int, model: Model) -> dict[str, KnownPhoto]:
+    """The photos of a root by path."""
+    rows = database.execute(
+        f"SELECT path, id, size, mtime_ns, id IN (SELECT photo_id FROM {model.table}) FROM photos WHERE root_id = ?",
+        (root,),
+    )
+    return {restored(path): KnownPhoto(id, size, mtime, bool(has)) for path, id, size, mtime, has in rows}
+
+
+def known_failures(database: sqlite3.Connection, root: int) -> dict[str, tuple[int, int]]:
+    """Size and mtime of the files that could not be read, by path."""
+    rows = database.execute("SELECT path, size, mtime_ns FROM failures WHERE root_id = ?", (root,))
+    return {restored(path): (size, mtime_ns) for path, size, mtime_ns in rows}
+
+
+def sizes(database: sqlite3.Connection) -> set[int]:
+    """The sizes of all files in the library: a new file of another size is no copy of one."""
+    return {row[0] for row in database.execute("SELECT DISTINCT size FROM photos")}
+
+
+def same_content(database: sqlite3.Connection, content: bytes) -> list[tuple[int, int, str]]:
+    """(id, root, path) of the photos with these bytes."""
+    rows = database.execute("SELECT id, root_id, path FROM photos WHERE hash = ?", (content,))
+    return [(id, root, restored(path)) for id, root, path in rows]
+
+
+def put_photo(database: sqlite3.Connection, root: int, model: Model, photo: NewPhoto) -> int:
+    """Add a photo with its vectors, or put them in place of what its path held; its number stays."""
+    photo_id = _put_row(database, root, photo.found, photo.hash, asdict(photo.facts))
+    database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo_id,))
+    vectors = photo.features.astype("<f2")
+    database.executemany(
+        f"INSERT INTO {model.table} (photo_id, second, vector) VALUES (?, ?, ?)",
+        [(photo_id, second, vector.tobytes()) for second, vector in zip(photo.seconds, vectors, strict=True)],
+    )
+    _revise(database, model)
+    return photo_id
+
+
+def put_copy(database: sqlite3.Connection, original: int, root: int, found: FoundFile) -> None:
+    """Add a file whose bytes the library knows from another: its facts, and its vectors of all models."""
+    row = dict(database.execute("SELECT * FROM photos WHERE id = ?", (original,)).fetchone())
+    photo_id = _put_row(database, root, found, row["hash"], row)
+    for model in models(database):
+        database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo_id,))
+        database.execute(
+            f"INSERT INTO {model.table} (photo_id, second, vector) "
+            f"SELECT ?, second, vector FROM {model.table} WHERE photo_id = ? ORDER BY id",
+            (photo_id, original),
+        )
+        _revise(database, model)
+
+
+def move_photo(database: sqlite3.Connection, photo: int, root: int, found: FoundFile) -> None:
+    """Give a photo, whose bytes have not changed, another path or mtime; its number and vectors stay."""
+    overwritten = database.execute(
+        "SELECT id FROM photos WHERE root_id = ? AND path = ? AND id <> ?", (root, stored(found.path), photo)
+    )
+    forget_photos(database, [row[0] for row in overwritten])
+    database.execute(
+        "UPDATE photos SET root_id = ?, path = ?, size = ?, mtime_ns = ? WHERE id = ?",
+        (root, stored(found.path), found.size, found.mtime_ns, photo),
+    )
+    _clear_failure(database, root, found.path)
+
+
+def forget_photos(database: sqlite3.Connection, photos: Iterable[int]) -> None:
+    """Delete photos with their vectors."""
+    for photo in photos:
+        forget_vectors(database, photo)
+        database.execute("DELETE FROM photos WHERE id = ?", (photo,))
+
+
+def forget_vectors(database: sqlite3.Connection, photo: int) -> None:
+    """Delete the vectors of a photo, of all models."""
+    for model in models(database):
+        if database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo,)).rowcount:
+            _revise(database, model)
+
+
+def put_failure(database: sqlite3.Connection, root: int, found: FoundFile, reason: str) -> None:
+    """Note that a file cannot be read as it is now, and forget what it was before."""
+    row = (root, stored(found.path), found.size, found.mtime_ns, reason, time.time())
+    database.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)", row)
+    photo = database.execute("SELECT id FROM photos WHERE root_id = ? AND path = ?", row[:2]).fetchone()
+    if photo is not None:
+        forget_photos(database, [photo[0]])
+
+
+def forget_failures(database: sqlite3.Connection, root: int, paths: Iterable[str]) -> None:
+    """Delete the notes on files that are gone."""
+    database.executemany(
+        "DELETE FROM failures WHERE root_id = ? AND path = ?", [(root, stored(path)) for path in paths]
+    )
+
+
+def iter_vectors(database: sqlite3.Connection, model: Model, *, after: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """(id, photo, vector) of a model's table in the order of their numbers, beginning after one."""
+    yield from database.execute(f"SELECT id, photo_id, vector FROM {model.table} WHERE id > ? ORDER BY id", (after,))
+
+
+def unpack(vector: bytes, model: Model) -> Features:
+    """One stored vector as (E,) float32."""
+    values = np.frombuffer(vector, "<f2" if model.dtype == "float16" else "<f4")
+    if len(values) != model.width:
+        raise LibraryError(f"A vector of {model.name} has {len(values)} numbers where {model.width} belong.")
+    return values.astype(np.float32)
+
+
+def _put_row(
+    database: sqlite3.Connection, root: int, found: FoundFile, content: bytes, facts: Mapping[str, object]
+) -> int:
+    """The number of a path's photo, new or as it was; another picture there takes the old one's vectors with it."""
+    place = (root, stored(found.path))
+    before = database.execute("SELECT id, hash FROM photos WHERE root_id = ? AND path = ?", place).fetchone()
+    if before is not None and before["hash"] != content:
+        forget_vectors(database, before["id"])
+    columns = ("root_id", "path", "size", "mtime_ns", "hash", *_FACTS, "indexed_at")
+    changed = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
+    row = database.execute(
+        f"INSERT INTO photos ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+        f"ON CONFLICT (root_id, path) DO UPDATE SET {changed} RETURNING id",
+        (*place, found.size, found.mtime_ns, content, *(facts[name] for name in _FACTS), time.time()),
+    ).fetchone()
+    _clear_failure(database, root, found.path)
+    return int(row[0])
+
+
+def _clear_failure(database: sqlite3.Connection, root: int, path: str) -> None:
+    database.execute("DELETE FROM failures WHERE root_id = ? AND path = ?", (root, stored(path)))
+
+
+def _revise(database: sqlite3.Connection, model: Model) -> None:
+    database.execute("UPDATE models SET revision = revision + 1 WHERE id = ?", (model.id,))

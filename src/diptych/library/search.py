@@ -1,0 +1,147 @@
+"""A query against a matrix: exact cosines of everything that the filters let through, the best of them in order."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_never
+
+import numpy as np
+
+from diptych.encode.encoder import Encoder, Features
+from diptych.library.database import LibraryError
+from diptych.library.filters import Filters
+from diptych.library.matrix import Ids, Matrix
+from diptych.library.paths import restored
+from diptych.library.photos import Model, unpack
+from diptych.library.query import Photo, Picture, Term, Words
+
+_GATHERED_SHARE = 0.1  # of the rows: fewer are copied out and compared, more are compared in place
+Numbers = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A photo that was found, and its cosine with the query; `second` is where in a video."""
+
+    id: int
+    path: Path
+    score: float
+    width: int
+    height: int
+    taken_at: str | None
+    second: float | None = None
+
+
+def query_vector(
+    terms: Sequence[Term], database: sqlite3.Connection, model: Model, encoder: Callable[[], Encoder]
+) -> Features:
+    """(E,) of unit length: the terms' own unit vectors, each times its weight, added up.
+
+    The encoder is only asked for where words or pictures are to be encoded.
+    """
+    texts = [term.content.text for term in terms if isinstance(term.content, Words)]
+    pictures = [term.content.path for term in terms if isinstance(term.content, Picture)]
+    of_texts: Iterator[Features] = iter(encoder().encode_texts(texts) if texts else ())
+    of_pictures: Iterator[Features] = iter(encoder().encode_images(pictures) if pictures else ())
+    total = np.zeros(model.width, np.float64)
+    for term in terms:
+        match term.content:
+            case Words():
+                vector = next(of_texts)
+            case Picture():
+                vector = next(of_pictures)
+            case Photo(id):
+                vector = photo_vector(database, model, id)
+            case _:
+                assert_never(term.content)
+        total += term.weight * vector
+    length = np.linalg.norm(total)
+    if length < 1e-6:
+        raise ValueError("The terms of the query cancel each other out: nothing is left to look for.")
+    return (total / length).astype(np.float32)
+
+
+def photo_vector(database: sqlite3.Connection, model: Model, photo: int) -> Features:
+    """(E,) of unit length: a photo's own vector, of a video the mean of its frames'."""
+    rows = database.execute(f"SELECT vector FROM {model.table} WHERE photo_id = ? ORDER BY id", (photo,)).fetchall()
+    if not rows:
+        raise LibraryError(f"There is no photo {photo} with a vector of {model.name}.")
+    mean = np.mean([unpack(row[0], model) for row in rows], axis=0)
+    return (mean / np.linalg.norm(mean)).astype(np.float32)
+
+
+def allowed_photos(database: sqlite3.Connection, filters: Filters) -> Ids | None:
+    """The numbers of the photos that pass, ascending; None where all do."""
+    if not filters:
+        return None
+    condition, values = filters.sql()
+    query = f"SELECT photos.id FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition} ORDER BY photos.id"
+    try:
+        return np.array([row[0] for row in database.execute(query, values)], np.int64)
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise ValueError(f"The filter is not SQL over the table photos: {error}") from error
+
+
+def best_rows(
+    matrix: Matrix, query: Features, *, top: int, skip: int = 0, allowed: Ids | None = None, threshold: float = -2.0
+) -> tuple[Ids, Numbers]:
+    """Rows and cosines of the best photos, `skip` left out and then at most `top`: each photo once, by its best row."""
+    rows = None if allowed is None else np.flatnonzero(_is_among(matrix.photos, allowed))
+    if rows is not None and len(rows) < _GATHERED_SHARE * len(matrix):
+        scores = matrix.rows(rows) @ query
+    else:
+        scores = matrix.scores(query)
+        scores = scores if rows is None else scores[rows]
+    wanted = top + skip
+    while True:  # more rows where several of them are one photo's
+        order = _best(scores, wanted)
+        chosen = order if rows is None else rows[order]
+        _, first = np.unique(matrix.photos[chosen], return_index=True)
+        first.sort()
+        if len(first) >= top + skip or len(order) == len(scores):
+            break
+        wanted *= 2
+    chosen, found = chosen[first][skip : skip + top], scores[order[first]][skip : skip + top]
+    is_enough = found >= threshold
+    return chosen[is_enough], found[is_enough]
+
+
+def hits(database: sqlite3.Connection, model: Model, matrix: Matrix, rows: Ids, scores: Numbers) -> list[Hit]:
+    """The photos of some rows, in their order; those that went meanwhile are left out."""
+    found = []
+    query = (
+        f"SELECT photos.*, roots.path AS root, second FROM {model.table} AS vectors "
+        "JOIN photos ON photos.id = photo_id JOIN roots ON roots.id = root_id WHERE vectors.id = ?"
+    )
+    for id, score in zip(matrix.ids[rows].tolist(), scores.tolist(), strict=True):
+        row = database.execute(query, (id,)).fetchone()
+        if row is not None:
+            hit = Hit(
+                id=row["id"],
+                path=Path(restored(row["root"])) / restored(row["path"]),
+                score=score,
+                width=row["width"],
+                height=row["height"],
+                taken_at=row["taken_at"],
+                second=row["second"],
+            )
+            found.append(hit)
+    return found
+
+
+def _is_among(numbers: Ids, allowed: Ids) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    table = np.zeros(max(numbers.max(initial=0), allowed.max(initial=0)) + 1, np.bool_)
+    table[allowed] = True
+    return table[numbers]
+
+
+def _best(scores: Numbers, count: int) -> Ids:
+    """Places of the largest, in order; of equal ones the earlier first, so that pages do not overlap."""
+    if 0 < count < len(scores):
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+        above, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+        places = np.concatenate([above, equal[: count - len(above)]])
+    else:
+        places = np.arange(min(count, len(scores)))
+    return places[np.argsort(-scores[places], kind="stable")]

@@ -1,0 +1,114 @@
+"""The files of a folder that are to be indexed, with what tells whether they changed; none of them is opened."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pathspec import GitIgnoreSpec
+
+from diptych.errors import DiptychError
+
+IGNORE_FILE: Final = ".diptychignore"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """`path` is relative to the root, its parts joined by /; names that are not UTF-8 are as os.fsdecode gives them."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """One pass over a root, and what it had to leave out.
+
+    `suffixes` are lower-case with their dot. Links are not followed unless asked for; then a folder is entered once.
+    """
+
+    root: Path
+    suffixes: frozenset[str]
+    hidden: bool = False
+    follow_links: bool = False
+    unread: list[str] = field(default_factory=list)  # folders whose files are unknown, with a / at the end
+    links: int = 0  # that were not followed
+
+    def __iter__(self) -> Iterator[FoundFile]:
+        entered = {self._identity(self.root)} if self.follow_links else set()
+        folders: list[tuple[str, tuple[_Rules, ...]]] = [("", ())]
+        while folders:
+            folder, rules = folders.pop()
+            entries = self._entries(folder)
+            rules = self._with_own_rules(folder, rules, entries)
+            for entry in entries:
+                path = folder + entry.name
+                if not self.hidden and entry.name.startswith("."):
+                    continue
+                try:
+                    if entry.is_symlink() and not self.follow_links:
+                        self.links += 1
+                    elif entry.is_dir():
+                        if not _is_ignored(path + "/", rules) and self._is_new(path, entered):
+                            folders.append((path + "/", rules))
+                    elif self._is_wanted(entry.name) and entry.is_file() and not _is_ignored(path, rules):
+                        found = entry.stat()
+                        yield FoundFile(path, found.st_size, found.st_mtime_ns)
+                except OSError:  # gone since, or a link to nothing
+                    continue
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            self.unread.append(folder)
+            return []
+
+    def _with_own_rules(
+        self, folder: str, rules: "tuple[_Rules, ...]", entries: list[os.DirEntry[str]]
+    ) -> "tuple[_Rules, ...]":
+        if not any(entry.name == IGNORE_FILE for entry in entries):
+            return rules
+        file = self.root / folder / IGNORE_FILE
+        try:
+            spec = GitIgnoreSpec.from_lines(file.read_text(encoding="utf-8-sig").splitlines())
+        except (OSError, ValueError) as error:
+            raise DiptychError(f"{file} cannot be used ({error}): it holds patterns as .gitignore does.") from error
+        return (*rules, _Rules(folder, spec))
+
+    def _is_wanted(self, name: str) -> bool:
+        return ("." + name.rpartition(".")[2].lower()) in self.suffixes
+
+    def _is_new(self, path: str, entered: set[tuple[int, int]]) -> bool:
+        """Whether a folder was not entered by another way, where links make that possible."""
+        if not self.follow_links:
+            return True
+        identity = self._identity(self.root / path)
+        is_new = identity not in entered
+        entered.add(identity)
+        return is_new
+
+    @staticmethod
+    def _identity(folder: Path) -> tuple[int, int]:
+        found = folder.stat()
+        return found.st_dev, found.st_ino
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The patterns of one ignore file, for what lies under its folder."""
+
+    folder: str
+    spec: GitIgnoreSpec
+
+
+def _is_ignored(path: str, rules: tuple[_Rules, ...]) -> bool:
+    """As git has it: the last file that says something of a path decides."""
+    for each in reversed(rules):
+        result = each.spec.check_file(path.removeprefix(each.folder))
+        if result.include is not None:
+            return bool(result.include)
+    return False

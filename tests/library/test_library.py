@@ -1,0 +1,213 @@
+"""Folders indexed and searched through the library's own face, with the model in the package."""
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from diptych.checkpoints import load_checkpoint
+from diptych.encode.torch_encoder import TorchEncoder
+from diptych.library.database import LibraryError
+from diptych.library.filters import Filters
+from diptych.library.indexing import IndexOptions, IndexReport
+from diptych.library.library import PhotoLibrary
+
+PICTURES = {"cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket, "astronaut": data.astronaut}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TorchEncoder:
+    return TorchEncoder(load_checkpoint(None), device="cpu", dtype="float32", preprocess="fast")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "animals").mkdir(parents=True)
+    for name, picture in PICTURES.items():
+        Image.fromarray(picture()).resize((160, 120)).save(
+            folder / ("animals" if name == "cat" else ".") / f"{name}.jpg"
+        )
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> PhotoLibrary:
+    return PhotoLibrary.open(tmp_path / "library", create_missing=True)
+
+
+def indexed(library: PhotoLibrary, folder: Path, encoder: TorchEncoder, **options: bool) -> IndexReport:
+    return list(library.index([folder], encoder, options=IndexOptions(**options)))[-1]
+
+
+def paths(library: PhotoLibrary, encoder: TorchEncoder, query: str, **given: object) -> list[str]:
+    return [hit.path.name for hit in library.search(query, lambda: encoder, **given)]  # type: ignore[arg-type]
+
+
+def ids(library: PhotoLibrary) -> dict[str, int]:
+    return {hit.path.name: hit.id for hit in library.search("anything", lambda: ENCODERS[0], top=100)}
+
+
+ENCODERS: list[TorchEncoder] = []
+
+
+@pytest.fixture(autouse=True)
+def _known(encoder: TorchEncoder) -> None:
+    ENCODERS[:] = [encoder]
+
+
+def test_photos_are_found_by_words_pictures_and_example(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    report = indexed(library, photos, encoder)
+    assert (report.encoded, report.failed) == (4, 0)
+    features = encoder.encode_images(sorted(photos.rglob("*.jpg")))
+    text = encoder.encode_texts(["a cat"])[0]
+    found = library.search("a cat", lambda: encoder)
+    assert [hit.score for hit in found] == pytest.approx(sorted((features @ text).tolist(), reverse=True), abs=1e-3)
+    assert found[0].path == photos / "animals" / "cat.jpg"
+    assert (found[0].width, found[0].height) == (160, 120)
+    cat = found[0].id
+    assert paths(library, encoder, f"img:{photos / 'coffee.jpg'}", top=1) == ["coffee.jpg"]
+    assert paths(library, encoder, f"photo:{cat}", top=1) == ["cat.jpg"]
+    assert "cat.jpg" not in [hit.path.name for hit in library.similar(cat)]
+    assert paths(library, encoder, f"photo:{cat} - 2:photo:{cat} + 0.1:a rocket")[-1] == "cat.jpg"
+
+
+def test_pages_and_thresholds_cut_the_same_order(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
+    indexed(library, photos, encoder)
+    everything = paths(library, encoder, "a cat")
+    assert paths(library, encoder, "a cat", top=2) + paths(library, encoder, "a cat", top=2, skip=2) == everything
+    scores = [hit.score for hit in library.search("a cat", lambda: encoder)]
+    assert paths(library, encoder, "a cat", threshold=scores[1]) == everything[:2]
+    assert paths(library, encoder, "a cat", threshold=1.1) == []
+
+
+def test_what_is_known_is_not_opened_again(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
+    indexed(library, photos, encoder)
+    for path in photos.rglob("*.jpg"):
+        path.chmod(0)
+    report = indexed(library, photos, encoder)
+    assert (report.unchanged, report.total, report.failed) == (4, 0, 0)
+
+
+def test_moved_photos_keep_their_number_and_copies_their_vector(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    indexed(library, photos, encoder)
+    before = ids(library)
+    (photos / "animals").rename(photos / "beasts")
+    shutil.copy(photos / "coffee.jpg", photos / "copy.jpg")
+    (photos / "rocket.jpg").rename(photos / "astronaut.jpg")  # over another
+    os.utime(photos / "coffee.jpg", (1, 1))
+    report = indexed(library, photos, encoder)
+    assert (report.encoded, report.moved, report.copied, report.forgotten) == (0, 2, 1, 0)
+    after = ids(library)
+    assert after["cat.jpg"] == before["cat.jpg"]
+    assert after["astronaut.jpg"] == before["rocket.jpg"]
+    assert set(after) == {"cat.jpg", "coffee.jpg", "copy.jpg", "astronaut.jpg"}
+    assert indexed(library, photos, encoder).total == 0
+
+
+def test_two_photos_that_change_places_are_both_right(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    indexed(library, photos, encoder)
+    one, other = photos / "coffee.jpg", photos / "rocket.jpg"
+    size = max(one.stat().st_size, other.stat().st_size)
+    for path in (one, other):  # of one size, so that only their bytes tell them apart
+        path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+    indexed(library, photos, encoder)
+    one.rename(photos / "swap.jpg")
+    other.rename(one)
+    (photos / "swap.jpg").rename(other)
+    indexed(library, photos, encoder)
+    for path in (one, other):
+        assert library.search(f"img:{path}", lambda: encoder, top=1)[0].path == path
+        assert library.search(f"img:{path}", lambda: encoder, top=1)[0].score == pytest.approx(1, abs=1e-3)
+
+
+def test_what_is_gone_is_forgotten_but_not_with_its_disk(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    indexed(library, photos, encoder)
+    (photos / "coffee.jpg").unlink()
+    assert indexed(library, photos, encoder).forgotten == 1
+    assert len(ids(library)) == 3
+    photos.rename(tmp_path / "unplugged")
+    assert indexed(library, photos, encoder).absent_roots == [str(photos)]
+    photos.mkdir()  # the mount point
+    assert indexed(library, photos, encoder).absent_roots == [str(photos)]
+    assert len(ids(library)) == 3
+
+
+def test_a_bad_file_is_noted_once_and_tried_again_when_it_changes(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    (photos / "text.jpg").write_text("words")
+    (photos / "empty.png").touch()
+    report = indexed(library, photos, encoder)
+    assert (report.encoded, report.failed) == (4, 2)
+    assert {failure.path.name: failure.reason for failure in library.failures()} == {
+        "text.jpg": "not an image: it begins with b'words'",
+        "empty.png": "empty, 0 bytes",
+    }
+    report = indexed(library, photos, encoder)
+    assert (report.total, report.known_failures) == (0, 2)
+    shutil.copy(photos / "coffee.jpg", photos / "text.jpg")
+    (photos / "empty.png").unlink()
+    assert indexed(library, photos, encoder).copied == 1
+    assert library.failures() == []
+
+
+def test_filters_come_before_the_ranking(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
+    indexed(library, photos, encoder)
+    for filters in (Filters(folder=str(photos / "animals")), Filters(where="photos.path LIKE '%cat%'")):
+        assert paths(library, encoder, "a rocket", filters=filters, top=1) == ["cat.jpg"]
+    assert paths(library, encoder, "a rocket", filters=Filters(min_side=121)) == []
+    with pytest.raises(ValueError, match="The filter is not SQL over the table photos"):
+        paths(library, encoder, "a rocket", filters=Filters(where="1; DROP TABLE photos"))
+    assert len(ids(library)) == 4
+
+
+def test_an_empty_library_and_another_model_are_said(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    with pytest.raises(LibraryError, match=r"is empty: `diptych index FOLDER` fills it"):
+        library.search("a cat", lambda: encoder)
+    indexed(library, photos, encoder)
+    with pytest.raises(LibraryError, match=r"holds no vectors of ViT-B/32, only of postcard"):
+        library.search("a cat", lambda: encoder, model="ViT-B/32")
+
+
+def test_a_damaged_matrix_is_made_again(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
+    indexed(library, photos, encoder)
+    before = paths(library, encoder, "a cat")
+    matrix = next(library.folder.glob("matrix-*"))
+    for damage in (
+        lambda: shutil.rmtree(matrix),
+        lambda: (matrix / "vectors.npy").write_bytes(b"damaged"),
+        lambda: np.save(matrix / "ids.npy", np.zeros((2, 3), np.int64)),
+    ):
+        damage()
+        assert paths(library, encoder, "a cat") == before
+
+
+def test_no_database_of_another_kind_is_touched(tmp_path: Path) -> None:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    other = sqlite3.connect(folder / "library.db")
+    other.execute("CREATE TABLE photos (name)")
+    other.commit()
+    with pytest.raises(LibraryError, match="is a database of something else"):
+        PhotoLibrary.open(folder)
+    (folder / "library.db").write_bytes(b"not a database at all, but long enough to look at" * 50)
+    with pytest.raises(LibraryError, match="is damaged"):
+        PhotoLibrary.open(folder)
+    with pytest.raises(LibraryError, match="There is no library in"):
+        PhotoLibrary.open(tmp_path / "nowhere")

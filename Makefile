@@ -21,7 +21,7 @@ help:
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Diptych needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Installing into $(VENV) (the first time only)"
+	@echo "Installing into $(VENV), the first time only: most of it is the download of torch, which takes a minute or two"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --editable ".[$(1)]"
 	@touch $@

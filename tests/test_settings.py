@@ -188,3 +188,14 @@ def test_only_dataclass_instances_become_plain() -> None:
         to_dict({"a": 1})
     with pytest.raises(ValueError, match="takes a dataclass instance"):
         to_dict(ViT)
+
+
+def test_none_can_be_written_where_no_text_may_stand() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Save:
+        every_steps: int | None = 1_000
+        name: str | None = None
+
+    assert from_dict(Save, {"every_steps": "none", "name": "none"}, where="f") == Save(every_steps=None, name="none")
+    with pytest.raises(ValueError, match="every_steps must be a whole number, got 'nothing'"):
+        from_dict(Save, {"every_steps": "nothing"}, where="f")

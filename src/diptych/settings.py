@@ -15,7 +15,8 @@ def from_dict(cls: type[T], data: object, *, where: str) -> T:
     """Build the dataclass `cls`, and those nested in it, from plain data; `where` (a file name) begins each error.
 
     Fields may be of type bool, int, float (whole numbers are accepted), str, Path, Any, Literal, a dataclass, or a
-    list, tuple, dict or union of these. Of a union of dataclasses, the one whose keys and Literal fields fit is built.
+    list, tuple, dict or union of these; "none" is None where no text may stand. Of a union of dataclasses, the one
+    whose keys and Literal fields fit is built.
     Raises ValueError in one line with the dotted key: for a key unknown or missing, for a wrong type, and for whatever
     the dataclass itself refuses.
     """
@@ -88,8 +89,8 @@ def _build_dataclass(cls: type[Any], value: object, spot: _Spot) -> Any:  # noqa
 
 
 def _build_union(members: tuple[Any, ...], value: object, spot: _Spot) -> Any:  # noqa: ANN401
-    if value is None and type(None) in members:
-        return None
+    if type(None) in members and (value is None or (value == "none" and str not in members)):
+        return None  # TOML has no null
     members = tuple(member for member in members if member is not type(None))
     if isinstance(value, Mapping) and (candidates := [member for member in members if is_dataclass(member)]):
         return _build(_best_fit(candidates, value, spot), value, spot)

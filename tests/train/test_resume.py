@@ -169,7 +169,8 @@ def test_where_all_states_are_damaged_the_run_says_so(stopped: Path, table: Path
 
 def test_a_changed_config_is_refused_by_its_keys(stopped: Path, table: Path) -> None:
     changed = run_config(table, stopped, optimiser={"lr": 5e-4}, train={"batch_size": 6})
-    with pytest.raises(DiptychError, match=r"differs from that of the run in .*: optimiser\.lr, train\.batch_size\."):
+    message = r"differs from that .*: optimiser\.lr was 0\.001 and is 0\.0005, train\.batch_size was 12 and is 6\. Put"
+    with pytest.raises(DiptychError, match=message):
         train(changed, resume=True)
 
 

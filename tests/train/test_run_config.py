@@ -112,11 +112,15 @@ def test_a_warm_up_longer_than_the_run_is_warned_of(tmp_path: Path, world: World
 def test_only_what_enters_the_weights_must_stay_the_same(tmp_path: Path) -> None:
     before = to_dict(run_config(tmp_path, tmp_path / "a"))
     after = to_dict(run_config(tmp_path, tmp_path / "b", data={"workers": 3}, save={"keep": 9}, device="auto"))
-    assert changed_keys(before, after) == []
+    assert changed_keys(before, after) == {}
     after["train"]["batch_size"] = 2
     after["data"]["augment"]["flip"] = True
     after["data"]["sources"][0]["weight"] = 0.5
-    assert changed_keys(before, after) == ["data.augment.flip", "data.sources.0.weight", "train.batch_size"]
+    assert changed_keys(before, after) == {
+        "data.augment.flip": (False, True),
+        "data.sources.0.weight": (None, 0.5),
+        "train.batch_size": (12, 2),
+    }
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -59,6 +59,8 @@ def demo(
     page = render(seen, model=model or "postcard", unread=lines)
     with atomic_write(output) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+    if model is None:
+        typer.echo("\nSeen by postcard, a small model for trying things out: it is often wrong. --model names others.")
     _print_next(output, are_own=bool(photos))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from diptych.encode.encoder import Encoder
 from diptych.library import photos
@@ -123,6 +123,33 @@ class PhotoLibrary:
                 return model
         names = ", ".join(model.name for model in held)
         raise LibraryError(f"The library holds no vectors of {name}, only of {names}: index with --model {name} first.")
+
+    def default_model_name(self) -> str:
+        """What the library was last indexed with; of an empty one, the model in the package."""
+        held = photos.models(self._database)
+        return held[0].name if held else "postcard"
+
+    def info(self) -> dict[str, Any]:
+        """What the library holds, as plain data."""
+        roots = self._database.execute(
+            "SELECT path, (SELECT count(*) FROM photos WHERE root_id = roots.id) AS photos, "
+            "(SELECT count(*) FROM failures WHERE root_id = roots.id) AS failures, scanned_at FROM roots ORDER BY path"
+        )
+        return {
+            "folder": str(self.folder),
+            "bytes": sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            "roots": [{**dict(row), "path": restored(row["path"])} for row in roots],
+            "models": [
+                {
+                    "name": model.name,
+                    "fingerprint": model.fingerprint,
+                    "width": model.width,
+                    "dtype": model.dtype,
+                    "vectors": self._database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0],
+                }
+                for model in photos.models(self._database)
+            ],
+        }
 
     def failures(self) -> list[Failure]:
         """The files that could not be read."""

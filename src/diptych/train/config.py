@@ -228,17 +228,16 @@ def _value(text: str) -> Any:  # noqa: ANN401 (plain data)
         return text.strip()
 
 
-def changed_keys(old: object, new: object, name: str = "") -> list[str]:
-    """The dotted keys that differ between two configs as plain data, without those that are free to change."""
+def changed_keys(old: object, new: object, name: str = "") -> dict[str, tuple[object, object]]:
+    """What differs between two configs as plain data: dotted key to both values, without what is free to change."""
     if name in FREE_TO_CHANGE or old == new:
-        return []
+        return {}
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         old, new = (dict(enumerate(items)) for items in (old, new))
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return [name]
+        return {name: (old, new)}
     keys = sorted(old.keys() | new.keys())
-    return [
-        found
-        for key in keys
-        for found in changed_keys(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
-    ]
+    changed: dict[str, tuple[object, object]] = {}
+    for key in keys:
+        changed |= changed_keys(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+    return changed

@@ -37,10 +37,11 @@ def plot_run(folder: Path) -> bytes:
         "Held-out sets",
         "o-",
     )
-    _draw(scale, rows, ["logit_scale"], "Logit scale")
+    _draw(scale, rows, ["logit_scale"], "Logit scale, and learning rate (dashed)")
+    scale.set_ylabel("logit scale")
     rate = scale.twinx()
     _draw(rate, rows, ["lr"], "", "C1--")
-    rate.set_ylabel("learning rate")
+    rate.set_ylabel("learning rate (dashed)")
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
     return png.getvalue()

@@ -201,11 +201,6 @@ def test_bad_samples_stop_a_run_where_they_are_more_than_the_limit_and_chance_al
         counter.check(10_400, 1_000_000)
 
 
-def test_a_batch_of_which_nothing_is_left_stops_a_run() -> None:
-    with pytest.raises(DataError, match="3 of the 3 samples"):
-        BadSamples(1.0).count(of(0, 3))
-
-
 @dataclass(frozen=True)
 class Gone(Pairs):
     """A source that is taken away while it is read."""

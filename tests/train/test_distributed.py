@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomlkit
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
+from diptych.data.mixture import Mixture, Part
 from diptych.train.log import read_metrics
 from diptych.train.state import newest_state
 from pairs import settings, write_pairs
@@ -56,6 +58,24 @@ def test_two_processes_learn_as_one(chunk_size: int | None, tmp_path: Path) -> N
     for name, tensor in left.items():
         # 20 steps of Adam at 1e-3, whose steps do not shrink with the gradient: rounding may turn the smallest.
         assert_close(right[name], tensor, atol=2e-3, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("changes", [{}, {"chunk_size": 1, "loss": "siglip"}], ids=str)
+def test_a_process_of_which_all_samples_are_bad_learns_with_the_other(changes: dict[str, Any], tmp_path: Path) -> None:
+    table = write_pairs(tmp_path / "pairs")
+    draws = Mixture([Part(source=0, size=48, weight=48)], seed=1).draws(0, 4 * 4)
+    for bad in (0, 1, 6, 7, 8):  # all of the first process, then of the second, then half of the first
+        (tmp_path / "pairs" / f"{draws[bad].index:03d}.png").write_bytes(b"no image")
+    train = {"batch_size": 4, "steps": 4, **changes}
+    for processes in (1, 2):
+        data = settings(table, tmp_path / str(processes), train=train, log_every_steps=1)
+        data["data"]["bad_sample_limit"] = 0.5
+        run_with(processes, tmp_path, data)
+    alone, together = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("1", "2"))
+    assert [row["loss"] for row in together] == pytest.approx([row["loss"] for row in alone], abs=1e-5)
+    assert [row["bad_samples"] for row in together] == [2, 4, 5, 5]
+    logs = [(tmp_path / "2" / f"bad-samples-{rank}.log").read_text().splitlines() for rank in (0, 1)]
+    assert [[line.split(":")[0] for line in lines] for lines in logs] == [["step 1"] * 2 + ["step 3"], ["step 2"] * 2]
 
 
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:

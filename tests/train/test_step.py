@@ -111,6 +111,17 @@ def test_the_scale_stays_at_100_or_less(table: Path, tmp_path: Path) -> None:
     assert float(run.learner.towers.model.logit_scale.detach().exp()) <= 100.001
 
 
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_a_batch_of_which_nothing_is_left_stops_the_run(chunk: int | None, tmp_path: Path) -> None:
+    table = write_pairs(tmp_path / "pairs", 12)
+    for image in table.parent.glob("*.png"):
+        image.write_bytes(b"no image")
+    config = run_config(table, tmp_path / "run", train={"chunk_size": chunk}, data={"bad_sample_limit": 1.0})
+    with pytest.raises(DataError, match=r"No sample of a batch could be used, in any process\. The last: shapes/0"):
+        train(config)
+    assert (tmp_path / "run" / "bad-samples-0.log").read_text().count("not an image") == 12
+
+
 def test_a_lost_loss_stops_the_run_and_names_the_samples(table: Path, tmp_path: Path) -> None:
     config = run_config(
         table,

@@ -47,25 +47,20 @@ class BadSamples:
         self._last = ""
 
     def count(self, batch: Batch) -> None:
-        """Add a batch of this process. DataError where all of it is bad."""
+        """Add a batch of this process."""
         self.bad += len(batch.bad)
         self.seen += len(batch.bad) + len(batch.keys)
         if batch.bad:
             self._last = f" The last: {batch.bad[-1]}"
-        if not batch.keys:
-            raise self._error(self.bad, self.seen)
 
     def check(self, bad: float, seen: float) -> None:
         """DataError where of the samples that all processes have seen more are bad than the limit and chance allow."""
         allowed = self.limit * seen
         if seen >= _LEAST_SEEN and bad > allowed + 3 * allowed**0.5:  # three standard deviations of a rate at the limit
-            raise self._error(bad, seen)
-
-    def _error(self, bad: float, seen: float) -> DataError:
-        return DataError(
-            f"{bad:,.0f} of the {seen:,.0f} samples so far could not be used ({bad / seen:.1%}; bad_sample_limit is "
-            f"{self.limit:.1%}).{self._last}"
-        )
+            raise DataError(
+                f"{bad:,.0f} of the {seen:,.0f} samples so far could not be used ({bad / seen:.1%}; bad_sample_limit "
+                f"is {self.limit:.1%}).{self._last}"
+            )
 
 
 class Loader:

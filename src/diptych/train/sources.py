@@ -29,6 +29,8 @@ def losses_by_source(
 
 def _image_to_text_losses(features: Features, batch: Batch, *, share_positives: bool) -> Tensor:
     """(B,) cross-entropies over the texts of this process, those that share an id being equally right if asked."""
+    if not batch.keys:  # all of them were bad
+        return features.image.new_zeros(0)
     device = features.image.device
     image_ids, text_ids = batch.image_ids.to(device), batch.text_ids.to(device)
     if not share_positives:

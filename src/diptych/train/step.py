@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from diptych.data.loader import Batch
+from diptych.data.sample import DataError
 from diptych.losses import clip_loss, siglip_loss
 from diptych.train.average import WeightAverage
 from diptych.train.config import RunConfig
@@ -72,9 +73,11 @@ class Learner:
 
     def _backward(self, batch: Batch) -> tuple[Tensor, Features]:
         chunk = self.config.train.chunk_size
-        if chunk is not None and chunk < len(batch.images):
+        # By the share that a process has and not by what is left of it: they exchange things in one order, so all must
+        # take the same way.
+        if chunk is not None and chunk < -(-self.config.train.batch_size // self.world.size):
             return self._backward_in_chunks(batch, chunk)
-        features = self._forward(self._inputs(batch, 0, len(batch.images)))
+        features = self._forward(batch, (0, len(batch.images)))
         loss = self._loss(features, batch)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss, _detached(features)
@@ -84,9 +87,10 @@ class Learner:
 
         Exact: both passes over a chunk give the same features, since what is random in them is drawn by the seeds.
         """
-        spans = [(first, min(first + chunk, len(batch.images))) for first in range(0, len(batch.images), chunk)]
+        rows = len(batch.images)
+        spans = [(first, min(first + chunk, rows)) for first in range(0, rows, chunk)] or [(0, 0)]
         with torch.no_grad():
-            parts = [self._forward(self._inputs(batch, *span)) for span in spans]
+            parts = [self._forward(batch, span) for span in spans]
         features = _leaves(parts)
         loss = self._loss(features, batch)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -95,14 +99,25 @@ class Learner:
             # Processes share their gradients once, in the last chunk's backward pass.
             waits = isinstance(self._shared, DistributedDataParallel) and not is_last
             with self._shared.no_sync() if waits else nullcontext():  # type: ignore[operator]
-                part = self._forward(self._inputs(batch, *span))
+                part = self._forward(batch, span)
                 surrogate = _surrogate(part, features, span, with_scale=is_last)
                 surrogate.backward()  # type: ignore[no-untyped-call]
         return loss, _detached(features)
 
-    def _forward(self, inputs: Inputs) -> Features:
+    def _forward(self, batch: Batch, span: tuple[int, int]) -> Features:
+        """Features of some rows; where all samples of this process were bad, of none.
+
+        Those, too, come from the towers, of a row that is cut off again: processes share the gradients of all
+        parameters in every step, and this one's are zeros.
+        """
+        if span[0] < span[1]:
+            with autocast(self.precision, self.world.device):
+                return self._shared(*self._inputs(batch, *span))
+        self.towers.eval()  # batch norms are not to learn from it
         with autocast(self.precision, self.world.device):
-            return self._shared(*inputs)
+            features: Features = self._shared(*_stand_in(batch.images, self.world.device))
+        set_training(self.towers)
+        return features._replace(image=features.image[:0])
 
     def _loss(self, features: Features, batch: Batch) -> Tensor:
         device = self.world.device
@@ -110,15 +125,27 @@ class Learner:
         image_ids = batch.image_ids.to(device) if share else None
         text_ids = batch.text_ids.to(device) if share else None
         image, text, scale, bias = features
-        if bias is not None:
-            return siglip_loss(image, text, scale, bias, image_ids=image_ids, text_ids=text_ids)
-        return clip_loss(image, text, scale, image_ids=image_ids, text_ids=text_ids)
+        try:
+            if bias is not None:
+                return siglip_loss(image, text, scale, bias, image_ids=image_ids, text_ids=text_ids)
+            return clip_loss(image, text, scale, image_ids=image_ids, text_ids=text_ids)
+        except ValueError as error:
+            if batch.keys:
+                raise
+            raise DataError(f"No sample of a batch could be used, in any process. The last: {batch.bad[-1]}") from error
 
     def _inputs(self, batch: Batch, first: int, end: int) -> Inputs:
         device = self.world.device
         images = batch.images[first:end].to(device, non_blocking=True)
         texts = bucket_texts(batch.tokens[first:end]).to(device)
         return Inputs(images, texts, batch.seeds[first:end])
+
+
+def _stand_in(images: Tensor, device: torch.device) -> Inputs:
+    """A black image and a text of one token, for no row."""
+    black = torch.zeros((1, *images.shape[1:]), dtype=torch.uint8, device=device)
+    text = TextBuckets([torch.zeros((1, 1), dtype=torch.int64)], torch.zeros(0, dtype=torch.int64))
+    return Inputs(black, text.to(device), torch.zeros(1, dtype=torch.int64))
 
 
 def _detached(features: Features) -> Features:

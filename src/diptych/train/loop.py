@@ -94,9 +94,10 @@ def _find_state(config: RunConfig, *, resume: bool) -> State | None:
     # Read anew, so that a key which a later version added has its default there, too.
     before = from_dict(RunConfig, state.facts["config"], where=f"the state in {folder}")
     if changed := changed_keys(to_dict(before), to_dict(config)):
+        differences = ", ".join(f"{key} was {was!r:.60} and is {now!r:.60}" for key, (was, now) in changed.items())
         raise DiptychError(
-            f"The config differs from that of the run in {folder}: {', '.join(changed)}. "
-            "Put the values back, or start a new run from its model with model.start."
+            f"The config differs from that of the run in {folder}: {differences}. Put the values back; or begin "
+            "another run, with model.start from the model of this one once it has ended."
         )
     return state
 
@@ -211,7 +212,8 @@ class _Loop:
         state, _ = newest_state(self.config.run / "states")
         good = f"The last good state is that of step {state.step:,}" if state else "No state was saved before"
         what = f"The loss is {loss:.4g} at step {step:,} (guessing gives {guessing:.2f}), its gradient {norm:.4g} long"
-        where = f"on {batch.keys[0]} and {len(batch.keys) - 1} others, listed in {report}"
+        first = batch.keys[0] if batch.keys else "no sample of this process"
+        where = f"on {first} and {max(0, len(batch.keys) - 1)} others, listed in {report}"
         raise DivergedError(
             f"{what}, {where}. {good}: lower optimiser.lr, lengthen the warm-up, or look at those samples."
         )

@@ -1,7 +1,7 @@
 """CLIP's loss forward and backward in float32: Diptych's tiles beside the plain formula and open_clip's ClipLoss.
 
 The three at 8,192 pairs x 512, by turns, each time in a new process, with one thread and with torch's default, a thread
-a core; the first tells of the work even where the cores have other work, too. Then, on one thread, Diptych's alone at
+a core; the first tells of the work even where the cores have other work, too. Then, with the default, Diptych's alone at
 sizes whose logits would not fit: memory is compared with what the others need at 8,192, scaled with the square of the
 pairs.
 """
@@ -37,7 +37,7 @@ def run(setting: Setting) -> dict[str, Any]:
         },
         "megabytes": {name: summary([one["megabytes"] for one in found]) for name, found in first.items()},
         "loss": {name: found[0]["loss"] for name, found in first.items()},
-        "many": {str(more): _measure(setting.python, "diptych", more, 1, 1) for more in many},
+        "many": {str(more): _measure(setting.python, "diptych", more, 1, 0) for more in many},
     }
 
 
@@ -91,7 +91,7 @@ def _memory_rows(result: dict[str, Any]) -> list[Row]:
         own = measured["megabytes"]
         scaled = {title: megabytes * (int(size) / pairs) ** 2 for title, megabytes in of_peers.items()}
         row = Row(
-            what=f"{int(size):,} pairs: memory, and time on one thread",
+            what=f"{int(size):,} pairs: memory, and time",
             diptych=f"{own:,.0f} MB, {measured['seconds'][0]:.0f} s",
             peer=", ".join(f"{megabytes / 1e3:,.1f} GB" for megabytes in scaled.values()) + " (scaled)",
             reached=_share(own, scaled),

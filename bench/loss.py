@@ -1,9 +1,9 @@
 """CLIP's loss forward and backward in float32: Diptych's tiles beside the plain formula and open_clip's ClipLoss.
 
 The three at 8,192 pairs x 512, by turns, each time in a new process, with one thread and with torch's default, a thread
-a core; the first tells of the work even where the cores have other work, too. Then, with the default, Diptych's alone at
-sizes whose logits would not fit: memory is compared with what the others need at 8,192, scaled with the square of the
-pairs.
+a core; the first tells of the work even where the cores have other work, too. Then, with the default, Diptych's alone
+at sizes whose logits would not fit: memory is compared with what the others need at 8,192, scaled with the square of
+the pairs.
 """
 
 import json

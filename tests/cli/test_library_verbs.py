@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from command import diptych
 from PIL import Image
-from skimage import data
+
+from diptych.demo.photographs import find_photographs
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +15,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of photos, one of them with EXIF and a strange name, beside a library of them."""
     folder = tmp_path_factory.mktemp("work") / "photos"
     folder.mkdir()
-    Image.fromarray(data.coffee()).resize((120, 80)).save(folder / "coffee.jpg")
+    photographs = {path.stem: path for path in find_photographs()}
+    with Image.open(photographs["coffee"]) as coffee:
+        coffee.resize((120, 80)).save(folder / "coffee.jpg")
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Leica", "Q3"
     exif.get_ifd(0x8769)[0x9003] = "2023:06:30 12:00:00"
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 24.0), 3: "E", 4: (2.0, 21.0, 3.0)})
     exif[0x0112] = 6  # taken upright
-    Image.fromarray(data.chelsea()).resize((120, 80)).save(folder / "the\ncat \N{CAT FACE}.jpg", exif=exif)
+    with Image.open(photographs["chelsea"]) as cat:
+        cat.resize((120, 80)).save(folder / "the\ncat \N{CAT FACE}.jpg", exif=exif)
     (folder / "text.jpg").write_text("words")
     done = diptych("index", folder, "--library", folder.parent / "library")
     assert done.returncode == 0, done.stderr

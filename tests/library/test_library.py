@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import data
 
 from diptych.checkpoints import load_checkpoint
+from diptych.demo.photographs import find_photographs
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
 from diptych.library.indexing import IndexOptions, IndexReport
 from diptych.library.library import PhotoLibrary
 
-PICTURES = {"cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket, "astronaut": data.astronaut}
+PHOTOGRAPHS = {path.stem: path for path in find_photographs()}
+PICTURES = {"cat": "chelsea", "coffee": "coffee", "rocket": "rocket", "astronaut": "astronaut"}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,8 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     (folder / "animals").mkdir(parents=True)
     for name, picture in PICTURES.items():
-        Image.fromarray(picture()).resize((160, 120)).save(
-            folder / ("animals" if name == "cat" else ".") / f"{name}.jpg"
-        )
+        with Image.open(PHOTOGRAPHS[picture]) as photograph:
+            photograph.resize((160, 120)).save(folder / ("animals" if name == "cat" else ".") / f"{name}.jpg")
     return folder
 
 
@@ -211,3 +211,56 @@ def test_no_database_of_another_kind_is_touched(tmp_path: Path) -> None:
         PhotoLibrary.open(folder)
     with pytest.raises(LibraryError, match="There is no library in"):
         PhotoLibrary.open(tmp_path / "nowhere")
+
+
+def test_a_root_can_move_and_go(library: PhotoLibrary, photos: Path, encoder: TorchEncoder, tmp_path: Path) -> None:
+    indexed(library, photos, encoder)
+    before = ids(library)
+    moved = photos.rename(tmp_path / "moved")
+    assert library.relocate(photos, moved) == 4
+    assert indexed(library, moved, encoder).unchanged == 4
+    assert ids(library) == before
+    assert library.search("a cat", lambda: encoder)[0].path == moved / "animals" / "cat.jpg"
+    with pytest.raises(LibraryError, match=r"is not a root of the library; its roots are: .*moved\."):
+        library.remove(photos)
+    assert library.remove(moved) == 4
+    assert library.photos() == []
+    assert (moved / "coffee.jpg").exists()
+
+
+def test_a_check_finds_what_is_not_whole(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
+    indexed(library, photos, encoder)
+    report = library.check()
+    assert (report.photos, report.vectors, report.faults) == (4, 4, ())
+    database = sqlite3.connect(library.folder / "library.db")
+    for id, vector in ((1, np.zeros(256, "<f2")), (2, np.ones(3, "<f2"))):
+        database.execute("UPDATE vectors_1 SET vector = ? WHERE id = ?", (vector.tobytes(), id))
+    database.execute("DELETE FROM vectors_1 WHERE id = 3")
+    database.execute("UPDATE photos SET hash = x'00' WHERE id = 4")
+    database.commit()
+    faults = " ".join(library.check().faults)
+    for part in (
+        "1 photos have no whole hash",
+        "length 0 and not 1",
+        "has 3 numbers where 256 belong",
+        "has no vector of",
+    ):
+        assert part in faults
+
+
+def test_duplicates_are_grouped_by_bytes_and_by_likeness(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    shutil.copy(photos / "coffee.jpg", photos / "coffee copy.jpg")
+    with Image.open(photos / "rocket.jpg") as rocket:
+        rocket.resize((320, 240)).save(photos / "larger.png")
+    indexed(library, photos, encoder)
+    groups = {group.keep.path.name: group.others for group in library.duplicates(threshold=0.97)}
+    assert {name: [copy.path.name for copy in others] for name, others in groups.items()} == {
+        "coffee.jpg": ["coffee copy.jpg"],
+        "larger.png": ["rocket.jpg"],
+    }
+    assert groups["coffee.jpg"][0].is_exact
+    assert not groups["larger.png"][0].is_exact
+    assert 0.97 < groups["larger.png"][0].cosine < 1
+    assert [group.keep.path.name for group in library.duplicates(threshold=1)] == ["coffee.jpg"]

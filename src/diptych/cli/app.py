@@ -12,7 +12,7 @@ from diptych.cli.data import data
 from diptych.cli.demo import demo
 from diptych.cli.evaluate import evaluate
 from diptych.cli.info import info
-from diptych.cli.library import index, library, search
+from diptych.cli.library import duplicates, index, library, search, similar
 from diptych.cli.models import models
 from diptych.cli.train import plot, train
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     help="A complete CLIP system: any picture found, named and compared by words.",
     epilog='Try: diptych classify photo.jpg --labels "dog,cat"',
 )
-for verb in (demo, classify, index, search, models, info, convert, train, plot, cache):
+for verb in (demo, classify, index, search, similar, duplicates, models, info, convert, train, plot, cache):
     app.command()(verb)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")

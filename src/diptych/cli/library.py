@@ -110,6 +110,59 @@ def search(
     _print_hits(hits, as_json=as_json, as_paths=as_paths, zero=zero)
 
 
+def similar(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture, of the library or not.")],
+    library: Library = None,
+    model: Model = None,
+    top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
+    as_json: Json = False,
+    as_paths: Annotated[bool, typer.Option("--paths", help="Print paths alone.")] = False,
+) -> None:
+    """Find the photos of the library that look most like one, without itself.
+
+    [dim]Example: diptych similar beach.jpg[/dim]
+    """
+    from diptych.encode.choose import encoder_for
+    from diptych.library.library import PhotoLibrary
+    from diptych.library.query import Picture, Term
+
+    path = photo.expanduser().resolve()
+    with PhotoLibrary.open(library) as opened:
+        name = opened.model(model).name
+        term = Term(Picture(str(photo)))
+        hits = opened.search([term], lambda: encoder_for(name, items=1), model=name, top=top + 1)
+    _print_hits([hit for hit in hits if hit.path != path][:top], as_json=as_json, as_paths=as_paths, zero=False)
+
+
+def duplicates(
+    library: Library = None,
+    model: Model = None,
+    threshold: Annotated[float, typer.Option(min=0.5, max=1.0, help="From which cosine two are the same.")] = 0.97,
+    as_json: Json = False,
+) -> None:
+    """Group photos that are there more than once, the one to keep first. Nothing is deleted.
+
+    [dim]Example: diptych duplicates --threshold 0.99[/dim]
+    """
+    import json
+    from dataclasses import asdict
+
+    from diptych.library.library import PhotoLibrary
+
+    with PhotoLibrary.open(library) as opened:
+        groups = opened.duplicates(threshold=threshold, model=model)
+    if as_json:
+        typer.echo(json.dumps([asdict(group) for group in groups], indent=2, default=str))
+        return
+    for group in groups:
+        typer.echo(f"keep   {_shown(group.keep.path)}  {group.keep.width} x {group.keep.height}")
+        for copy in group.others:
+            how = "the same bytes" if copy.is_exact else f"cosine {copy.cosine:.3f}"
+            typer.echo(f"  like {_shown(copy.path)}  {copy.width} x {copy.height}, {how}")
+    if not groups:
+        typer.echo(f"no duplicates (--threshold {threshold:g})")
+
+
 @library.command()
 def info(library: Library = None, as_json: Json = False) -> None:
     """Say what the library holds.
@@ -150,6 +203,72 @@ def failures(library: Library = None, as_json: Json = False) -> None:
         return
     for each in found:
         typer.echo(f"{_shown(each.path)}: {each.reason}")
+
+
+@library.command("list")
+def list_photos(library: Library = None, as_json: Json = False) -> None:
+    """List the photos of the library.
+
+    [dim]Example: diptych library list --json[/dim]
+    """
+    import json
+
+    from diptych.library.library import PhotoLibrary
+
+    with PhotoLibrary.open(library) as opened:
+        found = opened.photos()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for each in found:
+        typer.echo(f"{each['id']}  {_shown(each['path'])}")
+
+
+@library.command()
+def check(library: Library = None) -> None:
+    """Check that the library is whole: the database, its hashes, every vector.
+
+    [dim]Example: diptych library check[/dim]
+    """
+    from diptych.library.library import PhotoLibrary
+
+    with PhotoLibrary.open(library) as opened:
+        report = opened.check()
+    for fault in report.faults:
+        typer.echo(f"diptych: {fault}", err=True)
+    typer.echo(f"{report.photos:,} photos, {report.vectors:,} vectors, {len(report.faults):,} faults")
+    if report.faults:
+        raise typer.Exit(1)
+
+
+@library.command()
+def remove(
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A folder that was indexed.")], library: Library = None
+) -> None:
+    """Forget a folder and all its photos. The files stay as they are.
+
+    [dim]Example: diptych library remove ~/Pictures[/dim]
+    """
+    from diptych.library.library import PhotoLibrary
+
+    with PhotoLibrary.open(library) as opened:
+        typer.echo(f"{opened.remove(root):,} photos forgotten")
+
+
+@library.command()
+def relocate(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Where a folder was when it was indexed.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Where it is now.")],
+    library: Library = None,
+) -> None:
+    """Say that a folder lies elsewhere now; nothing is computed again.
+
+    [dim]Example: diptych library relocate /mnt/old/Pictures ~/Pictures[/dim]
+    """
+    from diptych.library.library import PhotoLibrary
+
+    with PhotoLibrary.open(library) as opened:
+        typer.echo(f"{opened.relocate(old, new):,} photos relocated")
 
 
 def _print_report(report: "IndexReport") -> None:
@@ -197,7 +316,7 @@ def _near(text: str) -> "Near":
     return Near(latitude=latitude, longitude=longitude, km=km)
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path | str) -> str:
     """A path on one line, whatever is in its name."""
     text = str(path)
     return text if text.isprintable() else ascii(text)

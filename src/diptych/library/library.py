@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from diptych.encode.encoder import Encoder
-from diptych.library import photos
+from diptych.library import photos, upkeep
 from diptych.library.database import LibraryError, connect, create
+from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.filters import Filters
 from diptych.library.indexing import IndexOptions, IndexReport, index
 from diptych.library.lock import only_writer
@@ -19,6 +20,7 @@ from diptych.library.paths import restored
 from diptych.library.photos import Model
 from diptych.library.query import Photo, Term, parse_query
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, query_vector
+from diptych.library.upkeep import CheckReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,12 @@ class PhotoLibrary:
         found = self.search([Term(Photo(photo))], _no_encoder, model=model, top=top + 1)
         return [hit for hit in found if hit.id != photo][:top]
 
+    def duplicates(self, *, threshold: float = 0.97, model: str | None = None) -> list[Duplicates]:
+        """Groups of photos that are the same byte for byte, or of at least so high a cosine."""
+        return find_duplicates(
+            self._database, open_matrix(self._database, self.folder, self.model(model)), threshold=threshold
+        )
+
     def model(self, name: str | None = None) -> Model:
         """The model of this name or fingerprint; without a name, the one that was added last."""
         held = photos.models(self._database)
@@ -151,6 +159,24 @@ class PhotoLibrary:
             ],
         }
 
+    def photos(self) -> list[dict[str, Any]]:
+        """All photos with what is known of them, by path."""
+        return upkeep.listed(self._database)
+
+    def check(self) -> CheckReport:
+        """Whether everything in the library is whole."""
+        return upkeep.check(self._database, self.folder)
+
+    def remove(self, root: str | os.PathLike[str]) -> int:
+        """Forget a root and all its photos, whose files stay; how many they were."""
+        with only_writer(self.folder):
+            return upkeep.remove_root(self._database, _absolute(root))
+
+    def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> int:
+        """Note that the files of a root lie elsewhere now; how many photos they are."""
+        with only_writer(self.folder):
+            return upkeep.relocate_root(self._database, _absolute(old), _absolute(new))
+
     def failures(self) -> list[Failure]:
         """The files that could not be read."""
         rows = self._database.execute(
@@ -169,10 +195,14 @@ def default_folder() -> Path:
 
 def _folder(path: str | os.PathLike[str]) -> Path:
     """Absolute, links resolved: so a folder named in two ways is one root."""
-    folder = Path(os.fsdecode(path)).expanduser()
+    folder = _absolute(path)
     if folder.exists() and not folder.is_dir():
         raise LibraryError(f"{folder} is a file: give the folder that holds it.")
-    return folder.resolve()
+    return folder
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(os.fsdecode(path)).expanduser().resolve()
 
 
 def _no_encoder() -> Encoder:

@@ -56,7 +56,7 @@ def open_matrix(database: sqlite3.Connection, folder: Path, model: Model) -> Mat
     """The vectors of a model as they are in the database now; the matrix on disk is made anew where that pays."""
     database.execute("BEGIN")  # one moment for all that follows
     try:
-        mapped = _read(folder / f"matrix-{model.id}", model)
+        mapped = stored_matrix(folder, model)
         if mapped is None or not _is_current(database, model, mapped.ids):
             mapped = _write(database, folder, model)
         last = int(mapped.ids[-1]) if len(mapped) else 0
@@ -80,8 +80,9 @@ def _is_current(database: sqlite3.Connection, model: Model, ids: Ids) -> bool:
     return int(count) == len(ids)
 
 
-def _read(folder: Path, model: Model) -> Matrix | None:
-    """What stands on disk, or None where nothing does that can be used."""
+def stored_matrix(library: Path, model: Model) -> Matrix | None:
+    """What stands on disk, current or not, or None where nothing does that can be used."""
+    folder = library / f"matrix-{model.id}"
     with suppress(OSError, ValueError):
         numbers = np.load(folder / "ids.npy", allow_pickle=False)
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
@@ -111,7 +112,7 @@ def _write(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
                     file.write(chunk[1].tobytes())
             np.save(building / "ids.npy", np.concatenate([_NONE, *numbers], axis=1))
             (building / "fingerprint").write_text(model.fingerprint, encoding="ascii")
-        if written := _read(target, model):
+        if written := stored_matrix(folder, model):
             return written
     except (OSError, DiptychError):
         shutil.rmtree(target, ignore_errors=True)

@@ -1,15 +1,18 @@
 """Measure a trained model on the validation sets and put it into the package, with its card.
 
-python scripts/install_postcard.py runs/postcard/model --data data
+python scripts/install_postcard.py runs/postcard-128 --after runs/postcard runs/postcard-96 --data data
 
-`data` is a folder of the sets that configs/postcard.toml names; only their `*-val-*` and `*-test-*` files are read.
+The runs that it went on from are named in order; their curves are drawn as one. `data` is a folder of the sets that
+configs/postcard.toml names; only their `*-val-*` and `*-test-*` files are read.
 """
 
 import argparse
 import io
+import json
 import re
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -24,6 +27,8 @@ from diptych.encode.torch_encoder import TorchEncoder
 from diptych.evaluate.metrics import Proportion
 from diptych.evaluate.retrieval import evaluate_retrieval
 from diptych.evaluate.zeroshot import evaluate_zero_shot
+from diptych.train.log import read_metrics
+from diptych.train.plot import plot_run
 
 LABELLED = ("cifar100", "grocery", "imagenette", "instruments", "scenes", "sports", "tiny-imagenet")
 PICTURES = 10
@@ -40,11 +45,13 @@ in this repository. Their prejudices are in the model.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--after", type=Path, nargs="*", default=[], metavar="RUN")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only-measure", action="store_true", help="print the measures, install nothing")
     arguments = parser.parse_args()
-    encoder = TorchEncoder(load_checkpoint(str(arguments.model)), device="cpu", dtype="float32")
+    model = arguments.run / "model"
+    encoder = TorchEncoder(load_checkpoint(model), device="cpu", dtype="float32")
     measures = measure(encoder, arguments.data)
     print(measures)
     if arguments.only_measure:
@@ -53,10 +60,13 @@ def main() -> None:
     seen = look(encoder, named, LABELS, [], top=3, on_error=print)
     folder = postcard_folder()
     folder.mkdir(exist_ok=True)
-    for name in ("config.json", "model.safetensors", "curves.png"):
-        shutil.copyfile(arguments.model / name, folder / name)
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(model / name, folder / name)
+    stages = [*arguments.after, arguments.run]
+    (folder / "curves.png").write_bytes(curves(stages))
     (folder / "pictures.jpg").write_bytes(draw(seen))
-    (folder / "README.md").write_text(card((arguments.model / "README.md").read_text(), measures))
+    cards = [(stage / "model" / "README.md").read_text() for stage in stages]
+    (folder / "README.md").write_text(card(cards, measures))
 
 
 def measure(encoder: TorchEncoder, data: Path) -> str:
@@ -83,11 +93,30 @@ def row(name: str, measure: str, value: Proportion) -> str:
     return f"| {name} | {measure} | {value.value:.1%} | {low:.1%} to {high:.1%} |"
 
 
-def card(training_card: str, measures: str) -> str:
-    """The card that training wrote, with what was measured afterwards and the pictures."""
+def curves(stages: list[Path]) -> bytes:
+    """The plot of all stages, each beginning where the one before it ended."""
+    rows: list[str] = []
+    last = 0
+    for stage in stages:
+        of_stage = [{**row, "step": last + row["step"]} for row in read_metrics(stage / "metrics.jsonl")]
+        rows += map(json.dumps, of_stage)
+        last = of_stage[-1]["step"]
+    with TemporaryDirectory() as folder:
+        Path(folder, "metrics.jsonl").write_text("\n".join(rows))
+        return plot_run(Path(folder))
+
+
+def card(cards: list[str], measures: str) -> str:
+    """The card that the last stage wrote, with what was measured afterwards, the stages before it and the pictures."""
+    training_card = cards[-1]
+    stages = [re.search(r"## Training\n\n(.*?)\n\n", each, flags=re.S) for each in cards]
+    lines = "\n".join(f"{number}. {stage[1]}" for number, stage in enumerate(stages, start=1) if stage)
+    training_card = re.sub(
+        r"(## Training\n\n).*?\n\n", lambda found: f"{found[1]}{lines}\n\n", training_card, count=1, flags=re.S
+    )
     how = (
         f"On sets that it never saw, with the default prompt, in float32:\n\n{measures}\n\n"
-        "`python scripts/install_postcard.py runs/postcard/model --data data` makes this table.\n\n"
+        "`python scripts/install_postcard.py runs/postcard-128 --only-measure --data data` makes this table.\n\n"
         "Photographs from elsewhere, with thirty labels to choose from:\n\n"
         "![Ten photographs with their three most probable labels](pictures.jpg)"
     )

@@ -38,24 +38,25 @@ PLAIN = ("optimiser.weight_decay=0.1", "optimiser.decay_to_start=0")
 UNLOCKED = "model.lock_batch_norms=false"
 RUNS: dict[str, tuple[str, ...]] = {
     "rate 5e-4, nothing locked": (*PLAIN, UNLOCKED, "optimiser.lr=5e-4"),
-    "rate 1e-4, nothing locked": (*PLAIN, UNLOCKED, "optimiser.lr=1e-4"),
-    "rate 1e-4": (*PLAIN, "optimiser.lr=1e-4"),
-    "rate 1e-4, decay to the start": (
-        "optimiser.lr=1e-4",
+    "rate 5e-5, nothing locked": (*PLAIN, UNLOCKED, "optimiser.lr=5e-5"),
+    "rate 5e-5": (*PLAIN, "optimiser.lr=5e-5"),
+    "rate 5e-5, decay to the start": (
+        "optimiser.lr=5e-5",
         "optimiser.weight_decay=0",
         "optimiser.decay_to_start=1000",
     ),
-    "rate 1e-4, text tower locked": (
-        *PLAIN,
-        "optimiser.lr=1e-4",
-        'model.locked=["text.*"]',
-    ),
+    "rate 5e-5, text tower locked": (*PLAIN, "optimiser.lr=5e-5", 'model.locked=["text.*"]'),
     "rate 5e-4, image tower locked": (*PLAIN, "optimiser.lr=5e-4", 'model.locked=["visual.*"]'),
-    "rate 1e-4, half the pairs old": (*PLAIN, "optimiser.lr=1e-4"),
+    "rate 5e-5, half the pairs old": (*PLAIN, "optimiser.lr=5e-5"),
+    "rate 5e-5, decay to the start, half the pairs old": (
+        "optimiser.lr=5e-5",
+        "optimiser.weight_decay=0",
+        "optimiser.decay_to_start=1000",
+    ),
 }
 # Shares of the start in the averages of these.
-AVERAGED = dict.fromkeys(("rate 1e-4", "rate 1e-4, text tower locked", "rate 1e-4, half the pairs old"), (0.3, 0.5))
-WITH_OLD = ("rate 1e-4, half the pairs old",)
+AVERAGED = dict.fromkeys(("rate 5e-5",), (0.3, 0.5))
+WITH_OLD = ("rate 5e-5, half the pairs old", "rate 5e-5, decay to the start, half the pairs old")
 OLD = {"flickr8k": 0.25, "tiny-imagenet": 0.25}  # shares of the pairs in those runs
 
 

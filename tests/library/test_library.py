@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +265,31 @@ def test_duplicates_are_grouped_by_bytes_and_by_likeness(
     assert not groups["larger.png"][0].is_exact
     assert 0.97 < groups["larger.png"][0].cosine < 1
     assert [group.keep.path.name for group in library.duplicates(threshold=1)] == ["coffee.jpg"]
+
+
+def test_a_second_indexer_is_told_who_has_the_library(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    first = library.index([photos], encoder)
+    next(first)
+    with PhotoLibrary.open(library.folder) as second:
+        with pytest.raises(LibraryError, match=rf"is being indexed by process {os.getpid()} since \d\d:\d\d: wait"):
+            next(second.index([photos], encoder))
+        first.close()
+        assert indexed(second, photos, encoder).encoded == 4
+
+
+def test_models_are_held_side_by_side(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
+    checkpoint = encoder.checkpoint
+    turned = {**checkpoint.tensors, "visual.attnpool.c_proj.bias": -checkpoint.tensors["visual.attnpool.c_proj.bias"]}
+    other = TorchEncoder(replace(checkpoint, tensors=turned), device="cpu", dtype="float32", preprocess="fast")
+    indexed(library, photos, encoder)
+    list(library.index([photos], other, name="other"))
+    assert library.default_model_name() == "other"
+    best = {
+        name: library.search("a cat", lambda each=each: each, model=name)[0].score  # type: ignore[misc]
+        for name, each in (("postcard", encoder), ("other", other))
+    }
+    assert best["postcard"] != pytest.approx(best["other"], abs=1e-3)
+    with pytest.raises(LibraryError, match=r"vectors are of postcard, and the model given is another"):
+        library.search("a cat", lambda: other, model="postcard")

@@ -1,8 +1,8 @@
-"""Which photos may be found at all: folder, time, camera, size, place, format, catalogue columns, as SQL."""
+"""Which photos may be found at all: folder, time, camera, size, place, format, as SQL."""
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from diptych.library.paths import stored
@@ -31,7 +31,7 @@ class Near:
 class Filters:
     """All of what is given must hold. Dates are of the camera's clock, 2024, 2024-05 or 2024-05-31, both ends included.
 
-    `folder` is one under which photos lie, as an absolute path. `fields` are columns of a table and their values.
+    `folder` is one under which photos lie, as an absolute path.
     `where` is SQL over the columns of the table `photos`, for those who own the library: never from a request.
     """
 
@@ -42,7 +42,6 @@ class Filters:
     format: str | None = None
     min_side: int | None = None  # pixels, of the shorter side
     near: Near | None = None
-    fields: dict[str, str | float] = field(default_factory=dict)
     where: str | None = None
 
     def __post_init__(self) -> None:
@@ -79,8 +78,6 @@ class Filters:
         if self.near is not None:
             place = (self.near.latitude, self.near.longitude, self.near.km)
             parts.append(("distance_km(photos.latitude, photos.longitude, ?, ?) <= ?", place))
-        for name, value in self.fields.items():
-            parts.append(("json_extract(photos.fields, ?) = ?", (f'$."{name}"', value)))
         if self.where is not None:
             parts.append((self.where, ()))
         return parts

@@ -60,7 +60,7 @@ class NewPhoto:
 def root_id(database: sqlite3.Connection, root: Path) -> int:
     """The number of a folder, added if it is new."""
     path = stored(str(root))
-    database.execute("INSERT OR IGNORE INTO roots (path, kind) VALUES (?, 'folder')", (path,))
+    database.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))
     return int(database.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchone()[0])
 
 

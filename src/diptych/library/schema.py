@@ -7,8 +7,6 @@ _FIRST: Final = """
 CREATE TABLE roots (
     id INTEGER PRIMARY KEY,
     path NOT NULL UNIQUE,                   -- absolute
-    kind TEXT NOT NULL CHECK (kind IN ('folder', 'table')),
-    settings TEXT NOT NULL DEFAULT '{}',    -- JSON: the columns of a table
     scanned_at REAL                         -- when it was last gone through to the end
 );
 CREATE TABLE photos (
@@ -26,7 +24,6 @@ CREATE TABLE photos (
     camera TEXT,
     latitude REAL,                          -- degrees, north and east positive
     longitude REAL,
-    fields TEXT,                            -- JSON: the other columns of a table
     indexed_at REAL NOT NULL,
     UNIQUE (root_id, path)
 );
@@ -49,17 +46,6 @@ CREATE TABLE failures (
     reason TEXT NOT NULL,
     failed_at REAL NOT NULL,
     PRIMARY KEY (root_id, path)
-);
-CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'stopped', 'failed')),
-    roots TEXT NOT NULL,                    -- JSON list
-    started_at REAL NOT NULL,
-    changed_at REAL NOT NULL,
-    done INTEGER NOT NULL DEFAULT 0,
-    total INTEGER,
-    failed INTEGER NOT NULL DEFAULT 0,
-    message TEXT
 );
 """
 

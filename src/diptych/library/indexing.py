@@ -204,7 +204,7 @@ class _Indexer:
         for position, features in zip(rows.indices.tolist(), rows.features, strict=True):
             file = under_way[position - first]
             assert file.facts is not None  # it was decoded
-            photo = NewPhoto(found=file.found, hash=file.hash, facts=file.facts, features=features[None])
+            photo = NewPhoto(found=file.found, hash=file.hash, facts=file.facts, features=features)
             self._ready.append((root, photo))
             self.report.encoded += 1
             self.report.done += 1

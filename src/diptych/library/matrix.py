@@ -29,7 +29,7 @@ _MOST_FRESH: Final = 20_000  # rows that are read at each opening before the mat
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """Rows of unit length in the order of their ids; row i is a frame of photo `photos[i]`.
+    """Rows of unit length in the order of their ids; row i is the vector of photo `photos[i]`.
 
     Two parts: what is mapped from disk and what came since.
     """

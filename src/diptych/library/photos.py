@@ -48,13 +48,12 @@ class KnownPhoto:
 
 @dataclass(frozen=True, kw_only=True)
 class NewPhoto:
-    """A photo read from disk, with (n, E) unit rows of its frames; `seconds` of them are None but in a video."""
+    """A photo read from disk, with its (E,) unit vector."""
 
     found: FoundFile
     hash: bytes
     facts: PhotoFacts
     features: Features
-    seconds: tuple[float | None, ...] = (None,)
 
 
 def root_id(database: sqlite3.Connection, root: Path) -> int:
@@ -111,14 +110,11 @@ def same_content(database: sqlite3.Connection, content: bytes) -> list[tuple[int
 
 
 def put_photo(database: sqlite3.Connection, root: int, model: Model, photo: NewPhoto) -> int:
-    """Add a photo with its vectors, or put them in place of what its path held; its number stays."""
+    """Add a photo with its vector, or put them in place of what its path held; its number stays."""
     photo_id = _put_row(database, root, photo.found, photo.hash, asdict(photo.facts))
     database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo_id,))
-    vectors = photo.features.astype("<f2")
-    database.executemany(
-        f"INSERT INTO {model.table} (photo_id, second, vector) VALUES (?, ?, ?)",
-        [(photo_id, second, vector.tobytes()) for second, vector in zip(photo.seconds, vectors, strict=True)],
-    )
+    vector = photo.features.astype("<f2").tobytes()
+    database.execute(f"INSERT INTO {model.table} (photo_id, vector) VALUES (?, ?)", (photo_id, vector))
     _revise(database, model)
     return photo_id
 
@@ -130,8 +126,7 @@ def put_copy(database: sqlite3.Connection, original: int, root: int, found: Foun
     for model in models(database):
         database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo_id,))
         database.execute(
-            f"INSERT INTO {model.table} (photo_id, second, vector) "
-            f"SELECT ?, second, vector FROM {model.table} WHERE photo_id = ? ORDER BY id",
+            f"INSERT INTO {model.table} (photo_id, vector) SELECT ?, vector FROM {model.table} WHERE photo_id = ?",
             (photo_id, original),
         )
         _revise(database, model)

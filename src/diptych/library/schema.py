@@ -54,13 +54,12 @@ VERSION: Final = len(MIGRATIONS)
 
 
 def vectors_table(model_id: int) -> str:
-    """The tables of one model: a row is a picture, or one frame of a video at `second`."""
+    """The table of one model: a row for each photo that it has seen."""
     name = f"vectors_{model_id}"
     return f"""
     CREATE TABLE {name} (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
-        second REAL,
         vector BLOB NOT NULL                -- of unit length, little-endian
     );
     CREATE INDEX {name}_by_photo ON {name} (photo_id);

@@ -22,7 +22,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A photo that was found, and its cosine with the query; `second` is where in a video."""
+    """A photo that was found, and its cosine with the query."""
 
     id: int
     path: Path
@@ -30,7 +30,6 @@ class Hit:
     width: int
     height: int
     taken_at: str | None
-    second: float | None = None
 
 
 def query_vector(
@@ -63,12 +62,12 @@ def query_vector(
 
 
 def photo_vector(database: sqlite3.Connection, model: Model, photo: int) -> Features:
-    """(E,) of unit length: a photo's own vector, of a video the mean of its frames'."""
-    rows = database.execute(f"SELECT vector FROM {model.table} WHERE photo_id = ? ORDER BY id", (photo,)).fetchall()
-    if not rows:
+    """(E,) of unit length: a photo's own vector."""
+    row = database.execute(f"SELECT vector FROM {model.table} WHERE photo_id = ?", (photo,)).fetchone()
+    if row is None:
         raise LibraryError(f"There is no photo {photo} with a vector of {model.name}.")
-    mean = np.mean([unpack(row[0], model) for row in rows], axis=0)
-    return (mean / np.linalg.norm(mean)).astype(np.float32)
+    vector = unpack(row[0], model)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def allowed_photos(database: sqlite3.Connection, filters: Filters) -> Ids | None:
@@ -86,23 +85,15 @@ def allowed_photos(database: sqlite3.Connection, filters: Filters) -> Ids | None
 def best_rows(
     matrix: Matrix, query: Features, *, top: int, skip: int = 0, allowed: Ids | None = None, threshold: float = -2.0
 ) -> tuple[Ids, Numbers]:
-    """Rows and cosines of the best photos, `skip` left out and then at most `top`: each photo once, by its best row."""
+    """Rows and cosines of the best photos, `skip` left out and then at most `top`."""
     rows = None if allowed is None else np.flatnonzero(_is_among(matrix.photos, allowed))
     if rows is not None and len(rows) < _GATHERED_SHARE * len(matrix):
         scores = matrix.rows(rows) @ query
     else:
         scores = matrix.scores(query)
         scores = scores if rows is None else scores[rows]
-    wanted = top + skip
-    while True:  # more rows where several of them are one photo's
-        order = _best(scores, wanted)
-        chosen = order if rows is None else rows[order]
-        _, first = np.unique(matrix.photos[chosen], return_index=True)
-        first.sort()
-        if len(first) >= top + skip or len(order) == len(scores):
-            break
-        wanted *= 2
-    chosen, found = chosen[first][skip : skip + top], scores[order[first]][skip : skip + top]
+    order = _best(scores, top + skip)[skip:]
+    chosen, found = order if rows is None else rows[order], scores[order]
     is_enough = found >= threshold
     return chosen[is_enough], found[is_enough]
 
@@ -111,7 +102,7 @@ def hits(database: sqlite3.Connection, model: Model, matrix: Matrix, rows: Ids, 
     """The photos of some rows, in their order; those that went meanwhile are left out."""
     found = []
     query = (
-        f"SELECT photos.*, roots.path AS root, second FROM {model.table} AS vectors "
+        f"SELECT photos.*, roots.path AS root FROM {model.table} AS vectors "
         "JOIN photos ON photos.id = photo_id JOIN roots ON roots.id = root_id WHERE vectors.id = ?"
     )
     for id, score in zip(matrix.ids[rows].tolist(), scores.tolist(), strict=True):
@@ -124,7 +115,6 @@ def hits(database: sqlite3.Connection, model: Model, matrix: Matrix, rows: Ids, 
                 width=row["width"],
                 height=row["height"],
                 taken_at=row["taken_at"],
-                second=row["second"],
             )
             found.append(hit)
     return found

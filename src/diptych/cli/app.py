@@ -10,10 +10,13 @@ from diptych.cli.classify import classify
 from diptych.cli.convert import convert
 from diptych.cli.data import data
 from diptych.cli.demo import demo
+from diptych.cli.duplicates import duplicates
 from diptych.cli.evaluate import evaluate
+from diptych.cli.index import index
 from diptych.cli.info import info
-from diptych.cli.library import duplicates, index, library, search, similar
+from diptych.cli.library import library
 from diptych.cli.models import models
+from diptych.cli.search import search, similar
 from diptych.cli.train import plot, train
 
 app = typer.Typer(

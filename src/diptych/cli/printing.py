@@ -1,6 +1,7 @@
 """Tables as wide as the terminal; into a pipe or a file, as wide as they are."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,3 +61,9 @@ def print_table(header: "Sequence[str]", rows: "Sequence[Sequence[str]]", *, nam
     for row in rows:
         table.add_row(*map(escape, row))
     console().print(table)
+
+
+def one_line(path: Path | str) -> str:
+    """A path on one line, whatever is in its name."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)

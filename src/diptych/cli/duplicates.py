@@ -1,0 +1,37 @@
+"""`diptych duplicates`: photos that are there more than once."""
+
+from typing import Annotated
+
+import typer
+
+from diptych.cli.options import Json, Library, Model
+from diptych.cli.printing import one_line
+
+
+def duplicates(
+    library: Library = None,
+    model: Model = None,
+    threshold: Annotated[float, typer.Option(min=0.5, max=1.0, help="From which cosine two are the same.")] = 0.97,
+    as_json: Json = False,
+) -> None:
+    """Group photos that are there more than once, the one to keep first. Nothing is deleted.
+
+    [dim]Example: diptych duplicates --threshold 0.99[/dim]
+    """
+    import json
+    from dataclasses import asdict
+
+    from diptych.library.library import PhotoLibrary
+
+    with PhotoLibrary.open(library) as opened:
+        groups = opened.duplicates(threshold=threshold, model=model)
+    if as_json:
+        typer.echo(json.dumps([asdict(group) for group in groups], indent=2, default=str))
+        return
+    for group in groups:
+        typer.echo(f"keep   {one_line(group.keep.path)}  {group.keep.width} x {group.keep.height}")
+        for copy in group.others:
+            how = "the same bytes" if copy.is_exact else f"cosine {copy.cosine:.3f}"
+            typer.echo(f"  like {one_line(copy.path)}  {copy.width} x {copy.height}, {how}")
+    if not groups:
+        typer.echo(f"no duplicates (--threshold {threshold:g})")

@@ -1,0 +1,63 @@
+"""`diptych index`: folders of photos into the library."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diptych.cli.options import Library, Model
+
+if TYPE_CHECKING:
+    from diptych.library.indexing import IndexReport
+
+
+def index(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of photos, with all below them.")],
+    library: Library = None,
+    model: Model = None,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Enter hidden folders, too.")] = False,
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="Follow links to files and folders.")] = False,
+    retry_failures: Annotated[
+        bool, typer.Option("--retry-failures", help="Try files again that could not be read.")
+    ] = False,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+) -> None:
+    """Bring the library to what the folders hold: only new and changed photos are opened.
+
+    Ctrl-C keeps what is done; the same command goes on. What a .diptychignore names is left out, as by .gitignore.
+
+    [dim]Example: diptych index ~/Pictures[/dim]
+    """
+    from diptych.encode.choose import encoder_for
+    from diptych.library.indexing import IndexOptions
+    from diptych.library.library import PhotoLibrary
+    from diptych.progress import Progress
+
+    options = IndexOptions(hidden=hidden, follow_links=follow_links, retry_failures=retry_failures)
+    with PhotoLibrary.open(library, create_missing=True) as opened:
+        name = model or opened.default_model_name()
+        encoder = encoder_for(name, items=1_000_000, preprocess="fast", dtype=dtype, device=device)
+        with Progress(total=None, label="Photos", unit="photos") as shown:
+            for report in opened.index(folders, encoder, name=name, options=options):
+                shown.update(report.done, report.total)
+        _print_report(report)
+
+
+def _print_report(report: "IndexReport") -> None:
+    counts = {
+        "new": report.encoded,
+        "moved": report.moved,
+        "copies of known ones": report.copied,
+        "gone": report.forgotten,
+        "unchanged": report.unchanged,
+    }
+    typer.echo(", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no photos")
+    if report.failed:
+        typer.echo(f"diptych: {report.failed:,} files could not be read: diptych library failures.", err=True)
+    if report.links:
+        typer.echo(f"diptych: {report.links:,} links were not followed (--follow-links).", err=True)
+    for folder in report.unread_folders:
+        typer.echo(f"diptych: {folder} could not be entered; what is known of it stays.", err=True)
+    for folder in report.absent_roots:
+        typer.echo(f"diptych: {folder} is not there, or empty: what is known of it stays.", err=True)

@@ -76,12 +76,14 @@ class ImageHeader:
     """What a file says of its picture: Pillow's name of the format, (width, height) upright, and EXIF tags by number.
 
     `exif` holds those of the picture and those of the photograph, `gps` those of its place; values are Pillow's.
+    `icc_profile` says what its colours mean, where they may be others than sRGB's.
     """
 
     format: str
     size: tuple[int, int]
     exif: dict[int, Any]
     gps: dict[int, Any]
+    icc_profile: bytes | None = None
 
 
 class _BadImageError(Exception):
@@ -135,6 +137,7 @@ def read_header(source: str | os.PathLike[str] | bytes) -> ImageHeader:
                 size=(height, width) if is_turned else (width, height),
                 exif=_tags(image, _PICTURE) | _tags(image, _PHOTOGRAPH),
                 gps=_tags(image, _PLACE),
+                icc_profile=image.info.get("icc_profile") or None,
             )
     except Exception as error:  # as in open_image
         raise ImageError(f"{_name(source)}: {_reason(error)}") from error

@@ -1,10 +1,11 @@
-"""Which photos may be found at all: folder, time, camera, size, place, format, as SQL."""
+"""Which photos may be found at all: folder, time, camera, size, place, format, columns of a catalogue, as SQL."""
 
 import math
 import re
 from dataclasses import dataclass
 from typing import Final
 
+from diptych.library.field_filters import FieldFilter
 from diptych.library.paths import stored
 
 _EARTH_KM: Final = 6_371.0
@@ -42,6 +43,7 @@ class Filters:
     format: str | None = None
     min_side: int | None = None  # pixels, of the shorter side
     near: Near | None = None
+    fields: tuple[FieldFilter, ...] = ()
     where: str | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class Filters:
         if self.near is not None:
             place = (self.near.latitude, self.near.longitude, self.near.km)
             parts.append(("distance_km(photos.latitude, photos.longitude, ?, ?) <= ?", place))
+        parts += [field.sql() for field in self.fields]
         if self.where is not None:
             parts.append((self.where, ()))
         return parts

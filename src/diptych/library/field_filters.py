@@ -1,0 +1,106 @@
+"""Filters on the columns of a catalogue: `brand=Acme`, `price<=20`, `colour!=red`, `title~shoe`, as SQL.
+
+    filter = name operator value
+    operator = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~"
+
+`~` finds a part, in any case. In double quotes a name or a value means itself, whatever is in it, but for \\" and \\\\.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
+OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
+
+_QUOTED: Final = r'"((?:[^"\\]|\\.)*)"'
+_FILTER: Final = re.compile(rf"(?:{_QUOTED}|([^=!<>~\"]+))\s*(==|<=|>=|!=|=|<|>|~)\s*(.*)", re.DOTALL)
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_EXAMPLES: Final = 'such as brand=Acme, price<=20, colour!=red or title~shoe; put other signs into quotes: "a=b"=c'
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldFilter:
+    """A column, and what it must hold. Of a list, one of its items must; with `!=` none may.
+
+    Two numbers compare as numbers, anything else as text, by its characters' numbers: dates are in order that way.
+    A photo that has no such column, or nothing in it, never passes. Raises ValueError where nothing is asked for.
+    """
+
+    name: str
+    op: Operator
+    value: str | float  # a number may be given as its text
+
+    def __post_init__(self) -> None:
+        if self.op not in OPERATORS:
+            raise ValueError(f"A filter on a column is by {', '.join(OPERATORS)}, got {self.op!r}.")
+        if not self.name:
+            raise ValueError(f"A filter on a column names it, {_EXAMPLES}.")
+        if not str(self.value).strip():
+            raise ValueError(f"The filter on {self.name!r} says nothing: write a value after the {self.op}.")
+        try:
+            f"{self.name}{self.value}".encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"The filter on {self.name!r} is not Unicode text: write it as UTF-8.") from error
+
+    def sql(self) -> tuple[str, tuple[object, ...]]:
+        """A condition over the table photos, and the values of its question marks: nothing of the filter is in it."""
+        # By key and not by path: SQLite 3.40 finds no path to a name with a quotation mark or a backslash in it.
+        of_scalar, values = self._condition("field")
+        of_item, _ = self._condition("item")
+        matches = (
+            "CASE field.type WHEN 'array' "
+            f"THEN EXISTS (SELECT 1 FROM json_each(field.value) AS item WHERE {of_item}) ELSE {of_scalar} END"
+        )
+        wanted = f"NOT ({matches})" if self.op == "!=" else matches
+        condition = f"EXISTS (SELECT 1 FROM json_each(photos.fields) AS field WHERE field.key = ? AND {wanted})"
+        return condition, (self.name, *values, *values)
+
+    def _condition(self, item: str) -> tuple[str, tuple[object, ...]]:
+        """What one value must be, of a row of json_each."""
+        text = f"iif({item}.type IN ('true', 'false'), {item}.type, CAST({item}.atom AS TEXT))"
+        value = self.value if isinstance(self.value, str) else json.dumps(self.value)
+        if self.op == "~":
+            return f"instr(casefold({text}), ?) > 0", (casefold(value),)
+        op = "=" if self.op == "!=" else self.op
+        number = _number(value)
+        if number is None:
+            return f"{text} {op} ?", (value,)
+        is_number = f"{item}.type IN ('integer', 'real')"
+        return f"CASE WHEN {is_number} THEN {item}.atom {op} ? ELSE {text} {op} ? END", (number, value)
+
+
+def parse_field_filter(text: str) -> FieldFilter:
+    """The filter that a text such as `price<=20` stands for. Raises ValueError, in one line."""
+    found = _FILTER.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no filter on a column: write a name, a sign and a value, {_EXAMPLES}.")
+    quoted, plain, sign, value = found.groups()
+    if value[:1] in set("=<>~"):
+        raise ValueError(f"{text!r} is no filter on a column: its sign is one of {', '.join(OPERATORS)}.")
+    name = plain.strip() if quoted is None else _unescaped(quoted)
+    in_quotes = re.fullmatch(_QUOTED, value, re.DOTALL)
+    op = next(op for op in OPERATORS if op == sign.replace("==", "="))
+    return FieldFilter(name=name, op=op, value=_unescaped(in_quotes[1]) if in_quotes else value)
+
+
+def casefold(text: str | None) -> str | None:
+    """For SQL: a text without the difference of upper and lower case, of all letters and not of ASCII's alone."""
+    return None if text is None else text.casefold()
+
+
+def _number(text: str) -> float | None:
+    """The number that a text is, a whole one exactly."""
+    if not _NUMBER.fullmatch(text.strip()):
+        return None
+    number = float(text)
+    if not math.isfinite(number):
+        return None
+    is_whole = abs(number) < 2**63 and not set(text) & set(".eE")
+    return int(text) if is_whole else number
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)

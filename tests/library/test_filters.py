@@ -1,0 +1,134 @@
+"""Filters on the columns of a catalogue, against a table with the column that a library has for them."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from diptych.library.field_filters import OPERATORS, FieldFilter, casefold, parse_field_filter
+from diptych.library.filters import Filters
+
+PRODUCTS: list[dict[str, Any]] = [
+    {"brand": "Acme", "price": 19.9, "colour": "red", "sold": True, "tags": ["summer", "Beach"]},
+    {"brand": "ACME tools", "price": 20, "colour": "blue", "sold": False, "since": "2024-05-31"},
+    {"brand": "Öl & Söhne", "price": "on request", "tags": ["winter", "12"], "code": "007"},
+    {"code": 7, "price": 9007199254740993},
+]
+# Whatever SQLite can hold: no lone halves of surrogate pairs, no NUL. The reader leaves none.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+
+
+def table(*fields: Mapping[str, Any] | None) -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:")
+    database.create_function("casefold", 1, casefold, deterministic=True)
+    database.execute("CREATE TABLE photos (id INTEGER PRIMARY KEY, fields TEXT)")
+    rows = [(number, None if each is None else json.dumps(each)) for number, each in enumerate(fields)]
+    database.executemany("INSERT INTO photos VALUES (?, ?)", rows)
+    return database
+
+
+def found(database: sqlite3.Connection, *filters: FieldFilter) -> list[int]:
+    condition, values = Filters(fields=filters).sql()
+    return [row[0] for row in database.execute(f"SELECT id FROM photos WHERE {condition} ORDER BY id", values)]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("brand=Acme", [0]),
+        ("brand = Acme", [0]),
+        ("brand==Acme", [0]),
+        ("brand~acme", [0, 1]),
+        ("brand~ÖHNE", [2]),
+        ("brand!=Acme", [1, 2]),
+        ("price<20", [0]),
+        ("price<=20", [0, 1]),
+        ("price<=+20.00", [0, 1]),
+        ("price>19.9", [1, 2, 3]),  # "on request" is after "19.9" as text
+        ("price>=2e1", [1, 2, 3]),
+        ("price=19.90", [0]),
+        ("price=9007199254740993", [3]),
+        ("price=9007199254740992", []),
+        ("price~9.9", [0]),
+        ("price=on request", [2]),
+        ("code=007", [2, 3]),  # the same text, the same number
+        ("code=7", [3]),
+        ("since>=2024", [1]),
+        ("since<2024-06", [1]),
+        ("sold=true", [0]),
+        ("sold!=true", [1]),
+        ("tags=summer", [0]),
+        ("tags~BEACH", [0]),
+        ("tags!=summer", [2]),
+        ("tags=12", [2]),
+        ("nothing=1", []),
+        ("nothing!=1", []),
+    ],
+)
+def test_a_filter_finds_the_rows_that_it_says(text: str, rows: list[int]) -> None:
+    assert found(table(*PRODUCTS, None), parse_field_filter(text)) == rows
+
+
+def test_all_filters_must_hold() -> None:
+    filters = [parse_field_filter(text) for text in ("price<=20", "brand~acme", "colour!=blue")]
+    assert found(table(*PRODUCTS), *filters) == [0]
+
+
+def test_numbers_may_be_given_as_numbers() -> None:
+    assert found(table(*PRODUCTS), FieldFilter(name="price", op="<", value=20)) == [0]
+    assert found(table(*PRODUCTS), FieldFilter(name="sold", op="=", value=True)) == [0]
+
+
+@given(name=TEXTS, value=TEXTS.filter(str.strip), other=TEXTS.filter(str.strip))
+@example(name='a"b', value="'; DROP TABLE photos; --", other="x")
+@example(name="a\\b.c[0]", value='"', other="\\")
+@example(name="$", value="?", other="NULL")
+def test_any_column_and_any_text_can_be_asked_for(name: str, value: str, other: str) -> None:
+    database = table({name: value, f"{name}_": other}, {name: ["x", value]}, {f"{name}x": value}, {name: value + "!"})
+    assert found(database, FieldFilter(name=name, op="=", value=value)) == [0, 1]
+    assert found(database, FieldFilter(name=name, op="!=", value=value)) == [3]
+    assert found(database, FieldFilter(name=name, op="~", value=value)) == [0, 1, 3]
+
+
+@given(name=TEXTS, value=TEXTS.filter(str.strip), op=st.sampled_from(OPERATORS))
+def test_a_filter_in_quotes_is_read_as_it_was_meant(name: str, value: str, op: Any) -> None:  # noqa: ANN401
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'
+
+    wanted = FieldFilter(name=name, op=op, value=value)
+    assert parse_field_filter(f"{quoted(name)}{op}{quoted(value)}") == wanted
+    assert parse_field_filter(f" {quoted(name)} {op} {quoted(value)} ") == wanted
+
+
+def test_quotes_within_a_value_are_its_own() -> None:
+    assert parse_field_filter('size=12"').value == '12"'
+    assert parse_field_filter("title=A = B").value == "A = B"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'' is no filter on a column: write a name, a sign and a value, such as brand=Acme"),
+        ("brand", "'brand' is no filter on a column"),
+        ("=Acme", "'=Acme' is no filter on a column"),
+        ("brand=", "The filter on 'brand' says nothing: write a value after the =."),
+        ('brand=" "', "The filter on 'brand' says nothing"),
+        ('""=Acme', "A filter on a column names it, such as brand=Acme"),
+        ("price=<20", "'price=<20' is no filter on a column: its sign is one of =, !=, <, <=, >, >=, ~."),
+        ("brand=\udcff", "The filter on 'brand' is not Unicode text"),
+    ],
+)
+def test_a_filter_that_says_nothing_is_refused_in_a_line(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_field_filter(text)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_operator_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^A filter on a column is by =, !=, <, <=, >, >=, ~, got 'LIKE'\.$"):
+        FieldFilter(name="brand", op="LIKE", value="A%")  # type: ignore[arg-type]

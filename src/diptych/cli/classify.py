@@ -10,12 +10,14 @@ from diptych.cli.options import Activation, Json, Model, Preset, Revision
 
 if TYPE_CHECKING:
     from diptych.cli.inputs import Picture
-    from diptych.zeroshot import ClassNames, Label, ZeroShotClassifier
+    from diptych.zeroshot import Label, ZeroShotClassifier
 
 
 def classify(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, globs, http(s) addresses.")],
-    labels: Annotated[str | None, typer.Option(help='Names between commas: "dog,cat".')] = None,
+    labels: Annotated[
+        str | None, typer.Option(help='Names between commas: "dog,cat". Or a .txt or .json file.')
+    ] = None,
     labels_file: Annotated[
         Path | None, typer.Option(help="One label a line, or JSON (a list, or names with descriptions).")
     ] = None,
@@ -42,13 +44,14 @@ def classify(
     [dim]Example: diptych classify photo.jpg --labels "dog,cat"[/dim]
     """
     from diptych.cli.inputs import find_pictures
+    from diptych.cli.labels import class_names
     from diptych.cli.printing import is_terminal
     from diptych.encode.choose import encoder_for
     from diptych.progress import track
     from diptych.prompts import DEFAULT_LABELS
     from diptych.zeroshot import build_classifier, write_prompts
 
-    names = _class_names(labels, labels_file, multi)
+    names = class_names(labels, labels_file, multi=multi)
     prompts = write_prompts(names, template)  # wrong labels or templates are said before anything is loaded
     pictures = find_pictures(photos)
     encoder = encoder_for(
@@ -70,23 +73,6 @@ def classify(
         typer.echo(f"diptych: {failures} of {len(pictures)} photos could not be read.", err=True)
     if failures:
         raise typer.Exit(1)
-
-
-def _class_names(labels: str | None, labels_file: Path | None, multi: bool) -> "ClassNames":
-    from diptych.cli.labels import read_labels, split_labels
-    from diptych.prompts import DEFAULT_LABELS
-
-    if labels is not None and labels_file is not None:
-        raise ValueError("Give --labels or --labels-file, not both.")
-    if labels is None and labels_file is None and multi:
-        raise ValueError("With --multi, say which labels may hold: --labels or --labels-file.")
-    if labels is None and labels_file is None:
-        typer.echo(f"diptych: no labels given, so {len(DEFAULT_LABELS)} everyday ones are tried (--labels).", err=True)
-        return DEFAULT_LABELS
-    names = split_labels(labels) if labels is not None else read_labels(labels_file or Path())
-    if len(list(names)) == 1 and not multi:
-        raise ValueError("One label alone gets 100% whatever the photo shows: give at least two, or --multi.")
-    return names
 
 
 def _results(

@@ -3,8 +3,34 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
+import typer
+
+from diptych.prompts import DEFAULT_LABELS
 from diptych.zeroshot import ClassNames
+
+_FILES: Final = (".txt", ".json")
+
+
+def class_names(labels: str | None, labels_file: Path | None, *, multi: bool) -> ClassNames:
+    """What --labels or --labels-file offer; without either, everyday labels, which is said on stderr.
+
+    `--labels animals.txt` is --labels-file animals.txt: no label ends in .txt or .json.
+    """
+    if labels is not None and labels_file is not None:
+        raise ValueError("Give --labels or --labels-file, not both.")
+    if labels is not None and "," not in labels and labels.lower().endswith(_FILES):
+        labels_file, labels = Path(labels).expanduser(), None
+    if labels is None and labels_file is None and multi:
+        raise ValueError("With --multi, say which labels may hold: --labels or --labels-file.")
+    if labels is None and labels_file is None:
+        typer.echo(f"diptych: no labels given, so {len(DEFAULT_LABELS)} everyday ones are tried (--labels).", err=True)
+        return DEFAULT_LABELS
+    names = split_labels(labels) if labels is not None else read_labels(labels_file or Path())
+    if len(list(names)) == 1 and not multi:
+        raise ValueError("One label alone gets 100% whatever the photo shows: give at least two, or --multi.")
+    return names
 
 
 def split_labels(text: str) -> list[str]:

@@ -1,0 +1,120 @@
+"""`diptych label`: every photo of a folder or a library named by labels."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diptych.cli.options import Json, Library, Model
+from diptych.cli.printing import console, one_line
+
+if TYPE_CHECKING:
+    from diptych.library.labelling import Labelled, LabelRule
+
+_NONE = "none of these"
+_BAR = 24  # columns
+
+
+def label(
+    place: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER|LIBRARY]", help="Photos, or a library; without it, your own library."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help='Names between commas: "dog,cat". Or a .txt or .json file.')
+    ] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option(help="One label a line, or JSON (a list, or names with descriptions).")
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(help='A set by name (imagenet), one template with {}, or a file. \\[default: "a photo of a {}."]'),
+    ] = None,
+    multi: Annotated[bool, typer.Option("--multi", help="Any number of labels may hold, each by itself.")] = False,
+    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="With --multi: from which probability.")] = 0.5,
+    none_from: Annotated[
+        float, typer.Option(min=0.0, help="From which probability a photo shows none of the labels; 2 is never.")
+    ] = 0.5,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a row a photo to a .parquet, .csv or .jsonl file.")
+    ] = None,
+    as_json: Json = False,
+    library: Library = None,
+    model: Model = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+) -> None:
+    """Label every photo below a folder, or of a library: the one label that fits best, or none of these.
+
+    Ctrl-C keeps what is done; the same command goes on. What was encoded before is not encoded again.
+
+    [dim]Example: diptych label ~/Pictures --labels "dog,cat,beach" -o labels.csv[/dim]
+    """
+    from diptych.cli.labels import class_names
+    from diptych.cli.pointing import refreshed
+    from diptych.library.labelling import LabelRule
+    from diptych.library.results import check_results_path
+    from diptych.library.target import open_target
+    from diptych.zeroshot import write_prompts
+
+    rule = LabelRule(multi=multi, threshold=threshold, none_from=none_from)
+    names = class_names(labels, labels_file, multi=multi)
+    write_prompts(names, template)  # what is wrong with these is said before anything is read or loaded
+    if output is not None:
+        check_results_path(output)
+    target = open_target(place, library=library, model=model, dtype=dtype, device=device)
+    with target.library:
+        refreshed(target)
+        rows = target.library.label(names, template, rule=rule, filters=target.filters)
+        counts = Counter(_put(rows, output, rule, as_json=as_json))
+    if not as_json:
+        _print_summary(counts)
+
+
+def _put(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", *, as_json: bool) -> Iterator[str | None]:
+    """Print the rows or write them; the names of the labels that they have, None for a photo without any."""
+    import json
+
+    from diptych.library.labelling import columns, record
+    from diptych.library.results import open_results
+
+    printed = []
+    writing = nullcontext() if output is None else open_results(output, columns(rule))
+    with writing as write:
+        for row in rows:
+            if write is not None:
+                write(record(row, rule))
+            if as_json:
+                printed.append(record(row, rule))
+            elif output is None:
+                _print_row(row)
+            yield from (label.name for label in row.labels)
+            if not row.labels:
+                yield None
+    if as_json:
+        typer.echo(json.dumps(printed, indent=2))
+
+
+def _print_row(row: "Labelled") -> None:
+    held = ", ".join(f"{label.name} {label.probability:.0%}" for label in row.labels)
+    typer.echo(f"{one_line(row.source.name)}  {held or _NONE}")
+
+
+def _print_summary(counts: "Counter[str | None]") -> None:
+    """How many photos each label has, most first, with bars; then those that have none."""
+    from rich.bar import Bar
+    from rich.markup import escape
+    from rich.table import Table
+
+    screen, most = console(), max(counts.values(), default=1)
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(width=_BAR, no_wrap=True)
+    for name, count in sorted(counts.items(), key=lambda item: (item[0] is None, -item[1])):
+        shown = f"[dim]{_NONE}[/dim]" if name is None else escape(name)
+        table.add_row(shown, f"{count:,}", Bar(1.0, 0.0, count / most, width=_BAR, color="cyan"))
+    screen.print(table)

@@ -17,6 +17,7 @@ from diptych.cli.info import info
 from diptych.cli.label import label
 from diptych.cli.library import library
 from diptych.cli.models import models
+from diptych.cli.moderate import moderate
 from diptych.cli.search import search, similar
 from diptych.cli.train import plot, train
 
@@ -27,7 +28,22 @@ app = typer.Typer(
     help="A complete CLIP system: any picture found, named and compared by words.",
     epilog='Try: diptych classify photo.jpg --labels "dog,cat"',
 )
-for verb in (demo, classify, index, search, similar, label, duplicates, models, info, convert, train, plot, cache):
+for verb in (
+    demo,
+    classify,
+    index,
+    search,
+    similar,
+    label,
+    moderate,
+    duplicates,
+    models,
+    info,
+    convert,
+    train,
+    plot,
+    cache,
+):
     app.command()(verb)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")

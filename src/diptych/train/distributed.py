@@ -1,5 +1,6 @@
 """Which process of the run this is, and what they share. `torchrun` starts them; alone, a process is rank 0."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ class World:
 def join_world(device: str) -> Iterator[World]:
     """The world that torchrun's environment variables describe, joined until the end of the block.
 
-    `auto` and `cuda` give each process of a machine a GPU of its own. nccl joins GPUs, gloo anything else.
+    `auto` and `cuda` give each process of a machine a GPU of its own. nccl joins GPUs, gloo anything else. What was
+    made of the world must be let go of before the end of the block: have a function of its own in it.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     resolved = resolve_device(device)
@@ -52,6 +54,8 @@ def join_world(device: str) -> Iterator[World]:
     try:
         yield World(rank=dist.get_rank(), size=size, device=resolved)
     finally:
+        # Whatever still holds the group keeps gloo's threads, which abort a process that ends before them.
+        gc.collect()
         dist.destroy_process_group()
 
 
@@ -100,3 +104,9 @@ class LateSums:
             return [0.0] * len(values)
         before[1].wait()
         return [float(value) for value in before[0].tolist()]
+
+    def close(self) -> None:
+        """Wait for the last sums, which nobody reads: once every process has given as many as this one."""
+        if self._given is not None:
+            self._given[1].wait()
+            self._given = None

@@ -18,7 +18,7 @@ from diptych.encode.torch_encoder import TorchEncoder
 from diptych.errors import DiptychError
 from diptych.settings import from_dict, to_dict
 from diptych.train.config import RunConfig, changed_keys
-from diptych.train.distributed import LateSums, is_agreed, join_world, sum_of
+from diptych.train.distributed import LateSums, World, is_agreed, join_world, sum_of
 from diptych.train.log import RunLog, progress_line
 from diptych.train.plot import check_can_plot
 from diptych.train.result import write_result
@@ -64,15 +64,19 @@ def train(config: RunConfig, *, resume: bool = False, evaluators: Sequence[Evalu
     Raises DiptychError or ValueError, in one line, for data, configs and states that cannot be used.
     """
     with join_world(config.device) as world:
-        state = _find_state(config, resume=resume)
-        if not is_agreed(state.step if state else -1, world):
-            raise DiptychError(f"The processes find different states in {config.run}: give a folder that all share.")
-        check_can_plot()  # now, not when the run is over
-        run = set_up(config, world)
-        if state is not None:
-            _check_goes_on(run, state)
-            restore(run.learner, state)
-        return _Loop(run, state, evaluators).to_the_end()
+        return _train(config, world, resume, evaluators)
+
+
+def _train(config: RunConfig, world: World, resume: bool, evaluators: Sequence[Evaluator]) -> Path | None:
+    state = _find_state(config, resume=resume)
+    if not is_agreed(state.step if state else -1, world):
+        raise DiptychError(f"The processes find different states in {config.run}: give a folder that all share.")
+    check_can_plot()  # now, not when the run is over
+    run = set_up(config, world)
+    if state is not None:
+        _check_goes_on(run, state)
+        restore(run.learner, state)
+    return _Loop(run, state, evaluators).to_the_end()
 
 
 def _find_state(config: RunConfig, *, resume: bool) -> State | None:
@@ -160,7 +164,9 @@ class _Loop:
                     window.waited += time.monotonic() - asked
                     window = self._learn(batch, window)
                     if self._is_asked_to_stop():
+                        self.sums.close()
                         return None
+            self.sums.close()
             if self.first_step == self.run.steps:  # it was stopped between its last state and its last evaluation
                 self._evaluate(is_last=True)
             return self._finished()

@@ -39,8 +39,7 @@ class PhotoFile:
     def read(self) -> bytes:
         """All bytes. ChangingFileError for a file that changes meanwhile; OSError as the file system has it."""
         data = self.read_bytes()
-        with suppress(ImageError):  # said better by whoever decodes it
-            self.facts = facts_of(read_header(data))
+        self.facts = facts_in(data)
         return data
 
     def read_bytes(self) -> bytes:
@@ -55,5 +54,17 @@ class PhotoFile:
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or len(data) != after.st_size:
             raise ChangingFileError(f"{self.name}: is being written to; it is tried again the next time")
         self.found = FoundFile(self.found.path, after.st_size, after.st_mtime_ns)
-        self.hash = hashlib.sha256(data).digest()[:HASH_BYTES]
+        self.hash = content_hash(data)
         return data
+
+
+def content_hash(data: bytes) -> bytes:
+    """What tells the content of a file from any other: the first 16 bytes of its SHA-256."""
+    return hashlib.sha256(data).digest()[:HASH_BYTES]
+
+
+def facts_in(data: bytes) -> PhotoFacts | None:
+    """What a picture says of itself; None of one that cannot be read, which is said better by whoever decodes it."""
+    with suppress(ImageError):
+        return facts_of(read_header(data))
+    return None

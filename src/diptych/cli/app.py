@@ -7,9 +7,11 @@ import typer
 from diptych import __version__
 from diptych.cli.cache import cache
 from diptych.cli.classify import classify
+from diptych.cli.cluster import cluster
 from diptych.cli.convert import convert
 from diptych.cli.data import data
 from diptych.cli.demo import demo
+from diptych.cli.describe import describe
 from diptych.cli.duplicates import duplicates
 from diptych.cli.evaluate import evaluate
 from diptych.cli.index import index
@@ -36,7 +38,9 @@ for verb in (
     similar,
     label,
     moderate,
+    describe,
     duplicates,
+    cluster,
     models,
     info,
     convert,

@@ -1,0 +1,120 @@
+"""`diptych cluster`: photos in groups, each named by words."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diptych.cli.options import Json, Library, Model
+from diptych.cli.printing import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diptych.library.clusters import Cluster, Clusters, Member
+    from diptych.library.library import PhotoLibrary
+    from diptych.library.sheet import SheetPhoto
+
+_EXAMPLES = 3
+_ON_A_SHEET = 11  # beside the central one: two rows of a page
+
+Place = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FOLDER|LIBRARY]", help="Photos, or a library; without it, your own library."),
+]
+VocabularyFile = Annotated[
+    Path | None,
+    typer.Option(help="What groups may be called: one a line, or a JSON list. \\[default: 1,600 everyday words]"),
+]
+
+
+def cluster(
+    place: Place = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many groups. \\[default: the root of half the photos' number, at most 40]"),
+    ] = None,
+    min_size: Annotated[int, typer.Option(min=1, help="Groups of fewer photos are dissolved.")] = 2,
+    vocabulary: VocabularyFile = None,
+    html: Annotated[Path | None, typer.Option(help="Write a contact sheet of the groups, an HTML page.")] = None,
+    as_json: Json = False,
+    library: Library = None,
+    model: Model = None,
+) -> None:
+    """Put photos that look alike into groups, and name each by the words nearest to it. Nothing is moved.
+
+    [dim]Example: diptych cluster ~/Pictures --count 20[/dim]
+    """
+    import json
+
+    from diptych.cli.pointing import refreshed
+    from diptych.library.target import open_target
+    from diptych.library.vocabulary import read_texts
+
+    words = None if vocabulary is None else read_texts(vocabulary)
+    target = open_target(place, library=library, model=model)
+    with target.library as opened:
+        refreshed(target)
+        found = opened.clusters(count, vocabulary=words, min_size=min_size, filters=target.filters)
+        if html is not None:
+            from diptych.library.sheet import write_sheet
+
+            write_sheet(html, "Groups of photos", _sheet(opened, found))
+    if as_json:
+        typer.echo(json.dumps(as_plain(found), indent=2))
+    else:
+        _print(found)
+
+
+def as_plain(found: "Clusters") -> dict[str, Any]:
+    """The groups as `--json` prints them."""
+    groups = [
+        {
+            "name": group.name,
+            "words": [vars(word) for word in group.words],
+            "size": len(group.members),
+            "cohesion": group.cohesion,
+            "photos": [_plain(member) for member in group.members],
+        }
+        for group in found.groups
+    ]
+    return {"groups": groups, "loose": [_plain(member) for member in found.loose]}
+
+
+def _plain(member: "Member") -> dict[str, Any]:
+    return {"id": member.id, "path": member.source, "score": member.score}
+
+
+def _print(found: "Clusters") -> None:
+    for group in found.groups:
+        words = ", ".join(word.text for word in group.words)
+        typer.echo(f"{len(group.members):,}  {one_line(words)}  (cohesion {group.cohesion:.2f})")
+        for member in (group.central, *group.examples(_EXAMPLES)):
+            typer.echo(f"    {one_line(member.source)}")
+    if found.loose:
+        typer.echo(f"{len(found.loose):,} in no group")
+    if not found.groups and not found.loose:
+        typer.echo("there are no photos here")
+
+
+def _sheet(opened: "PhotoLibrary", found: "Clusters") -> "Iterator[tuple[str, Iterator[SheetPhoto]]]":
+    for group in found.groups:
+        shown = [group.central, *group.examples(_ON_A_SHEET)]
+        yield f"{_title(group)}: {len(group.members):,} photos", _photos(opened, shown)
+    if found.loose:
+        yield f"In no group: {len(found.loose):,}", _photos(opened, list(found.loose[: _ON_A_SHEET + 1]))
+
+
+def _title(group: "Cluster") -> str:
+    return ", ".join(word.text for word in group.words)
+
+
+def _photos(opened: "PhotoLibrary", members: "list[Member]") -> "Iterator[SheetPhoto]":
+    from diptych.library.sheet import SheetPhoto
+
+    for member in members:
+        yield SheetPhoto(
+            path=Path(member.source) if member.is_file else member.source,
+            thumbnail=opened.thumbnail(member.id),
+            caption=f"{member.score:.3f}",
+        )

@@ -1,0 +1,219 @@
+"""Groups of photos that look alike: spherical k-means on the vectors, each group named by the words nearest to it."""
+
+import itertools
+import math
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from diptych.encode.encoder import Features
+from diptych.errors import needs_extra
+from diptych.library.filters import Filters
+from diptych.library.matrix import Ids, Matrix
+from diptych.library.paths import LOCATED, source_of
+from diptych.library.search import allowed_photos
+from diptych.library.vocabulary import RankedText, Vocabulary, rank_texts
+
+_MOST_BY_ITSELF: Final = 40  # groups: more are too many to look through
+_SAMPLE: Final = 20_000  # photos that the groups are made of; the others join the nearest
+_ROWS_AT_ONCE: Final = 8_192
+_PASSES: Final = 2  # over all photos, after those over the sample
+_CANDIDATES: Final = 10  # words of which one becomes a group's first
+
+Cosines = np.ndarray[Any, np.dtype[np.float32]]
+_Places = dict[int, tuple[str, bool]]  # by the photo's number, as `source_of` says it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A photo of a group, where it is (as a `Hit` says it), and its cosine with the group's centre."""
+
+    id: int
+    source: str
+    is_file: bool
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A group: the words nearest to its centre, and its photos, the one nearest to the centre first.
+
+    `cohesion` is the photos' mean cosine with the centre.
+    """
+
+    words: tuple[RankedText, ...]
+    cohesion: float
+    members: tuple[Member, ...]
+
+    @property
+    def name(self) -> str:
+        """The first of the words; no two groups have the same."""
+        return self.words[0].text
+
+    @property
+    def central(self) -> Member:
+        """The photo that is most like all of the group."""
+        return self.members[0]
+
+    def examples(self, count: int) -> list[Member]:
+        """At most so many others, from all along the nearer half: the very nearest are often the same picture twice."""
+        others = self.members[1 : max(count + 1, math.ceil(len(self.members) / 2))]
+        return [others[i * len(others) // count] for i in range(count)] if len(others) > count else list(others)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clusters:
+    """The groups, the largest first, and the photos that are in none."""
+
+    groups: tuple[Cluster, ...]
+    loose: tuple[Member, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """Which group each photo is in, (N,), -1 for none; its cosine with that centre (of none, the nearest), (N,).
+
+    `centres` is (K, E) of unit length, of the largest group first.
+    """
+
+    labels: Ids
+    cosines: Cosines
+    centres: Features
+
+
+def find_clusters(
+    database: sqlite3.Connection,
+    matrix: Matrix,
+    vocabulary: Vocabulary,
+    *,
+    filters: Filters,
+    count: int | None = None,
+    min_size: int = 2,
+) -> Clusters:
+    """The photos that pass, in named groups; `group` says how. Of photos that went meanwhile nothing is said."""
+    photos, features = chosen_photos(database, matrix, filters)
+    if not len(photos):
+        return Clusters(groups=(), loose=())
+    return describe(database, photos, group(features, count=count, min_size=min_size), vocabulary)
+
+
+def chosen_photos(database: sqlite3.Connection, matrix: Matrix, filters: Filters) -> tuple[Ids, Features]:
+    """(N,) numbers of the photos that pass, and their (N, E) unit rows: of a video the mean of its frames."""
+    photos, features = matrix.by_photo()
+    allowed = allowed_photos(database, filters)
+    if allowed is None:
+        return photos, features
+    passes = np.isin(photos, allowed)
+    return photos[passes], features[passes]
+
+
+def default_count(photos: int) -> int:
+    """How many groups so many photos are put into: the root of half their number, from 1 to 40."""
+    return max(1, min(_MOST_BY_ITSELF, round(math.sqrt(photos / 2))))
+
+
+def group(features: Features, *, count: int | None = None, min_size: int = 2, seed: int = 0) -> Grouping:
+    """Put photos, (N, E) rows of unit length, into at most `count` groups of at least `min_size`.
+
+    The same photos and seed give the same groups. Raises DiptychError where scikit-learn is not installed.
+    """
+    if (count is not None and count < 1) or min_size < 1:
+        raise ValueError(f"count and min_size must be at least 1, got {count} and {min_size}.")
+    centres = _start(features, default_count(len(features)) if count is None else count, seed)
+    for _ in range(_PASSES):
+        labels, _nearest = _assign(features, centres)
+        centres = _centres(features, labels, len(centres))
+    labels, _nearest = _assign(features, centres)
+    sizes = np.bincount(labels, minlength=len(centres))
+    kept = [i for i in np.argsort(-sizes, kind="stable").tolist() if sizes[i] >= min_size]
+    place = np.full(len(centres), -1)
+    place[kept] = np.arange(len(kept))
+    labels = place[labels]
+    _, cosines = _assign(features, centres[kept]) if kept else (labels, np.zeros(len(features), np.float32))
+    return Grouping(labels=labels, cosines=cosines, centres=centres[kept])
+
+
+def describe(
+    database: sqlite3.Connection, photos: Ids, grouping: Grouping, vocabulary: Vocabulary, *, words: int = 3
+) -> Clusters:
+    """The groups of photos, whose numbers are (N,), with their names; photos that went are left out."""
+    places = _places(database)
+    order = np.argsort(-grouping.cosines, kind="stable")
+    groups = []
+    for number, named in enumerate(name_groups(grouping.centres, vocabulary, words=words)):
+        members = _members(order[grouping.labels[order] == number], photos, grouping, places)
+        if members:
+            cohesion = float(np.mean([member.score for member in members]))
+            groups.append(Cluster(words=named, cohesion=cohesion, members=members))
+    loose = _members(order[grouping.labels[order] < 0], photos, grouping, places)
+    return Clusters(groups=tuple(groups), loose=loose)
+
+
+def name_groups(centres: Features, vocabulary: Vocabulary, *, words: int = 3) -> list[tuple[RankedText, ...]]:
+    """For each centre the nearest words, best first, but that a word comes first only in the group nearest to it."""
+    candidates = rank_texts(centres, vocabulary, top=max(words, _CANDIDATES))
+    best = sorted(((text.score, -i, text) for i, texts in enumerate(candidates) for text in texts), reverse=True)
+    leads: dict[int, str] = {}
+    for _, negative, text in best:
+        if -negative not in leads and text.text not in leads.values():
+            leads[-negative] = text.text
+    return [_led_by(leads.get(i), texts)[:words] for i, texts in enumerate(candidates)]
+
+
+def _led_by(lead: str | None, texts: Sequence[RankedText]) -> tuple[RankedText, ...]:
+    return tuple(sorted(texts, key=lambda text: text.text != lead))
+
+
+def _start(features: Features, count: int, seed: int) -> Features:
+    """(K, E) centres of a sample; K is `count`, or the number of different vectors if that is less."""
+    try:
+        from sklearn.cluster import KMeans
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise needs_extra("Grouping photos", "scikit-learn", "library") from error
+    most = max(_SAMPLE, 4 * count)
+    chosen = np.arange(len(features))
+    if len(features) > most:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(features), most, replace=False))
+    sample = features[chosen]
+    count = min(count, len({row.tobytes() for row in sample}))
+    if count <= 1:
+        return _centres(sample, np.zeros(len(sample), np.int64), 1)
+    tries = 3 if len(sample) < _SAMPLE else 1
+    with threadpool_limits(1):  # where anything else runs, several threads wait for each other ten times as long
+        found = KMeans(count, n_init=tries, max_iter=100, random_state=seed).fit(sample)
+    return _centres(sample, found.labels_.astype(np.int64), count)
+
+
+def _assign(features: Features, centres: Features) -> tuple[Ids, Cosines]:
+    """For each row the number of its nearest centre and the cosine with it."""
+    labels, cosines = np.empty(len(features), np.int64), np.empty(len(features), np.float32)
+    for first in range(0, len(features), _ROWS_AT_ONCE):
+        block = slice(first, first + _ROWS_AT_ONCE)
+        scores = features[block] @ centres.T
+        labels[block], cosines[block] = scores.argmax(axis=1), scores.max(axis=1)
+    return labels, cosines
+
+
+def _centres(features: Features, labels: Ids, count: int) -> Features:
+    """The direction of each group's mean; a group that lost its photos is left out."""
+    order = np.argsort(labels, kind="stable")
+    stops = np.searchsorted(labels[order], np.arange(count + 1))
+    spans = [order[start:stop] for start, stop in itertools.pairwise(stops) if stop > start]
+    means = np.stack([features[span].sum(axis=0) for span in spans])
+    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+
+
+def _members(rows: Ids, photos: Ids, grouping: Grouping, places: _Places) -> tuple[Member, ...]:
+    scored = zip(photos[rows].tolist(), grouping.cosines[rows].tolist(), strict=True)
+    return tuple(
+        Member(id=id, source=places[id][0], is_file=places[id][1], score=score) for id, score in scored if id in places
+    )
+
+
+def _places(database: sqlite3.Connection) -> _Places:
+    rows = database.execute(f"SELECT photos.id, {LOCATED} FROM photos JOIN roots ON roots.id = root_id")
+    return {row["id"]: source_of(row) for row in rows}

@@ -15,7 +15,7 @@ from diptych.demo.photographs import find_photographs
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
-from diptych.library.indexing import IndexOptions, IndexReport
+from diptych.library.indexing import IndexReport
 from diptych.library.library import PhotoLibrary
 
 PHOTOGRAPHS = {path.stem: path for path in find_photographs()}
@@ -38,112 +38,104 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> PhotoLibrary:
-    return PhotoLibrary.open(tmp_path / "library", create_missing=True)
+def library(tmp_path: Path, encoder: TorchEncoder) -> PhotoLibrary:
+    return PhotoLibrary.open(tmp_path / "library", create_missing=True, encoder=encoder)
 
 
-def indexed(library: PhotoLibrary, folder: Path, encoder: TorchEncoder, **options: bool) -> IndexReport:
-    return list(library.index([folder], encoder, options=IndexOptions(**options)))[-1]
+def indexed(library: PhotoLibrary, folder: Path, *, retry_failures: bool = False) -> IndexReport:
+    return library.index(folder, retry_failures=retry_failures)
 
 
-def paths(library: PhotoLibrary, encoder: TorchEncoder, query: str, **given: object) -> list[str]:
-    return [hit.path.name for hit in library.search(query, lambda: encoder, **given)]  # type: ignore[arg-type]
+def paths(library: PhotoLibrary, query: str, **given: object) -> list[str]:
+    return [hit.path.name for hit in library.search(query, **given)]  # type: ignore[arg-type]
 
 
 def ids(library: PhotoLibrary) -> dict[str, int]:
-    return {hit.path.name: hit.id for hit in library.search("anything", lambda: ENCODERS[0], top=100)}
-
-
-ENCODERS: list[TorchEncoder] = []
-
-
-@pytest.fixture(autouse=True)
-def _known(encoder: TorchEncoder) -> None:
-    ENCODERS[:] = [encoder]
+    return {hit.path.name: hit.id for hit in library.search("anything", top=100)}
 
 
 def test_photos_are_found_by_words_pictures_and_example(
     library: PhotoLibrary, photos: Path, encoder: TorchEncoder
 ) -> None:
-    report = indexed(library, photos, encoder)
+    report = indexed(library, photos)
     assert (report.encoded, report.failed) == (4, 0)
     features = encoder.encode_images(sorted(photos.rglob("*.jpg")))
     text = encoder.encode_texts(["a cat"])[0]
-    found = library.search("a cat", lambda: encoder)
+    found = library.search("a cat")
     assert [hit.score for hit in found] == pytest.approx(sorted((features @ text).tolist(), reverse=True), abs=1e-3)
     assert found[0].path == photos / "animals" / "cat.jpg"
     assert (found[0].width, found[0].height) == (160, 120)
     cat = found[0].id
-    assert paths(library, encoder, f"img:{photos / 'coffee.jpg'}", top=1) == ["coffee.jpg"]
-    assert paths(library, encoder, f"photo:{cat}", top=1) == ["cat.jpg"]
+    assert paths(library, f"img:{photos / 'coffee.jpg'}", top=1) == ["coffee.jpg"]
+    assert paths(library, f"photo:{cat}", top=1) == ["cat.jpg"]
     assert "cat.jpg" not in [hit.path.name for hit in library.similar(cat)]
-    assert paths(library, encoder, f"photo:{cat} - 2:photo:{cat} + 0.1:a rocket")[-1] == "cat.jpg"
+    assert paths(library, f"photo:{cat} - 2:photo:{cat} + 0.1:a rocket")[-1] == "cat.jpg"
 
 
 def test_pages_and_thresholds_cut_the_same_order(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
-    indexed(library, photos, encoder)
-    everything = paths(library, encoder, "a cat")
-    assert paths(library, encoder, "a cat", top=2) + paths(library, encoder, "a cat", top=2, skip=2) == everything
-    scores = [hit.score for hit in library.search("a cat", lambda: encoder)]
-    assert paths(library, encoder, "a cat", threshold=scores[1]) == everything[:2]
-    assert paths(library, encoder, "a cat", threshold=1.1) == []
+    indexed(library, photos)
+    everything = paths(library, "a cat")
+    assert paths(library, "a cat", top=2) + paths(library, "a cat", top=2, skip=2) == everything
+    scores = [hit.score for hit in library.search("a cat")]
+    assert paths(library, "a cat", threshold=scores[1]) == everything[:2]
+    assert paths(library, "a cat", threshold=1.1) == []
 
 
 def test_what_is_known_is_not_opened_again(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     for path in photos.rglob("*.jpg"):
         path.chmod(0)
-    report = indexed(library, photos, encoder)
+    report = indexed(library, photos)
     assert (report.unchanged, report.total, report.failed) == (4, 0, 0)
 
 
 def test_moved_photos_keep_their_number_and_copies_their_vector(
     library: PhotoLibrary, photos: Path, encoder: TorchEncoder
 ) -> None:
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     before = ids(library)
     (photos / "animals").rename(photos / "beasts")
     shutil.copy(photos / "coffee.jpg", photos / "copy.jpg")
     (photos / "rocket.jpg").rename(photos / "astronaut.jpg")  # over another
     os.utime(photos / "coffee.jpg", (1, 1))
-    report = indexed(library, photos, encoder)
+    report = indexed(library, photos)
     assert (report.encoded, report.moved, report.copied, report.forgotten) == (0, 2, 1, 0)
     after = ids(library)
     assert after["cat.jpg"] == before["cat.jpg"]
     assert after["astronaut.jpg"] == before["rocket.jpg"]
     assert set(after) == {"cat.jpg", "coffee.jpg", "copy.jpg", "astronaut.jpg"}
-    assert indexed(library, photos, encoder).total == 0
+    assert indexed(library, photos).total == 0
 
 
 def test_two_photos_that_change_places_are_both_right(
     library: PhotoLibrary, photos: Path, encoder: TorchEncoder
 ) -> None:
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     one, other = photos / "coffee.jpg", photos / "rocket.jpg"
     size = max(one.stat().st_size, other.stat().st_size)
     for path in (one, other):  # of one size, so that only their bytes tell them apart
         path.write_bytes(path.read_bytes().ljust(size, b"\0"))
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     one.rename(photos / "swap.jpg")
     other.rename(one)
     (photos / "swap.jpg").rename(other)
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     for path in (one, other):
-        assert library.search(f"img:{path}", lambda: encoder, top=1)[0].path == path
-        assert library.search(f"img:{path}", lambda: encoder, top=1)[0].score == pytest.approx(1, abs=1e-3)
+        assert library.search(f"img:{path}", top=1)[0].path == path
+        assert library.search(f"img:{path}", top=1)[0].score == pytest.approx(1, abs=1e-3)
 
 
 def test_what_is_gone_is_forgotten_but_not_with_its_disk(
     library: PhotoLibrary, photos: Path, encoder: TorchEncoder, tmp_path: Path
 ) -> None:
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     (photos / "coffee.jpg").unlink()
-    assert indexed(library, photos, encoder).forgotten == 1
+    assert indexed(library, photos).forgotten == 1
     assert len(ids(library)) == 3
     photos.rename(tmp_path / "unplugged")
-    assert indexed(library, photos, encoder).absent_roots == [str(photos)]
+    assert indexed(library, photos).absent_roots == [str(photos)]
     photos.mkdir()  # the mount point
-    assert indexed(library, photos, encoder).absent_roots == [str(photos)]
+    assert indexed(library, photos).absent_roots == [str(photos)]
     assert len(ids(library)) == 3
 
 
@@ -152,27 +144,27 @@ def test_a_bad_file_is_noted_once_and_tried_again_when_it_changes(
 ) -> None:
     (photos / "text.jpg").write_text("words")
     (photos / "empty.png").touch()
-    report = indexed(library, photos, encoder)
+    report = indexed(library, photos)
     assert (report.encoded, report.failed) == (4, 2)
     assert {failure.path.name: failure.reason for failure in library.failures()} == {
         "text.jpg": "not an image: it begins with b'words'",
         "empty.png": "empty, 0 bytes",
     }
-    report = indexed(library, photos, encoder)
+    report = indexed(library, photos)
     assert (report.total, report.known_failures) == (0, 2)
     shutil.copy(photos / "coffee.jpg", photos / "text.jpg")
     (photos / "empty.png").unlink()
-    assert indexed(library, photos, encoder).copied == 1
+    assert indexed(library, photos).copied == 1
     assert library.failures() == []
 
 
 def test_filters_come_before_the_ranking(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     for filters in (Filters(folder=str(photos / "animals")), Filters(where="photos.path LIKE '%cat%'")):
-        assert paths(library, encoder, "a rocket", filters=filters, top=1) == ["cat.jpg"]
-    assert paths(library, encoder, "a rocket", filters=Filters(min_side=121)) == []
+        assert paths(library, "a rocket", filters=filters, top=1) == ["cat.jpg"]
+    assert paths(library, "a rocket", filters=Filters(min_side=121)) == []
     with pytest.raises(ValueError, match="The filter is not SQL over the table photos"):
-        paths(library, encoder, "a rocket", filters=Filters(where="1; DROP TABLE photos"))
+        paths(library, "a rocket", filters=Filters(where="1; DROP TABLE photos"))
     assert len(ids(library)) == 4
 
 
@@ -180,15 +172,15 @@ def test_an_empty_library_and_another_model_are_said(
     library: PhotoLibrary, photos: Path, encoder: TorchEncoder
 ) -> None:
     with pytest.raises(LibraryError, match=r"is empty: `diptych index FOLDER` fills it"):
-        library.search("a cat", lambda: encoder)
-    indexed(library, photos, encoder)
+        library.search("a cat")
+    indexed(library, photos)
     with pytest.raises(LibraryError, match=r"holds no vectors of ViT-B/32, only of postcard"):
-        library.search("a cat", lambda: encoder, model="ViT-B/32")
+        PhotoLibrary.open(library.folder, model="ViT-B/32").search("a cat")
 
 
 def test_a_damaged_matrix_is_made_again(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
-    indexed(library, photos, encoder)
-    before = paths(library, encoder, "a cat")
+    indexed(library, photos)
+    before = paths(library, "a cat")
     matrix = next(library.folder.glob("matrix-*"))
     for damage in (
         lambda: shutil.rmtree(matrix),
@@ -196,7 +188,7 @@ def test_a_damaged_matrix_is_made_again(library: PhotoLibrary, photos: Path, enc
         lambda: np.save(matrix / "ids.npy", np.zeros((2, 3), np.int64)),
     ):
         damage()
-        assert paths(library, encoder, "a cat") == before
+        assert paths(library, "a cat") == before
 
 
 def test_no_database_of_another_kind_is_touched(tmp_path: Path) -> None:
@@ -215,13 +207,13 @@ def test_no_database_of_another_kind_is_touched(tmp_path: Path) -> None:
 
 
 def test_a_root_can_move_and_go(library: PhotoLibrary, photos: Path, encoder: TorchEncoder, tmp_path: Path) -> None:
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     before = ids(library)
     moved = photos.rename(tmp_path / "moved")
     assert library.relocate(photos, moved) == 4
-    assert indexed(library, moved, encoder).unchanged == 4
+    assert indexed(library, moved).unchanged == 4
     assert ids(library) == before
-    assert library.search("a cat", lambda: encoder)[0].path == moved / "animals" / "cat.jpg"
+    assert library.search("a cat")[0].path == moved / "animals" / "cat.jpg"
     with pytest.raises(LibraryError, match=r"is not a root of the library; its roots are: .*moved\."):
         library.remove(photos)
     assert library.remove(moved) == 4
@@ -230,7 +222,7 @@ def test_a_root_can_move_and_go(library: PhotoLibrary, photos: Path, encoder: To
 
 
 def test_a_check_finds_what_is_not_whole(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
-    indexed(library, photos, encoder)
+    indexed(library, photos)
     report = library.check()
     assert (report.photos, report.vectors, report.faults) == (4, 4, ())
     database = sqlite3.connect(library.folder / "library.db")
@@ -255,41 +247,40 @@ def test_duplicates_are_grouped_by_bytes_and_by_likeness(
     shutil.copy(photos / "coffee.jpg", photos / "coffee copy.jpg")
     with Image.open(photos / "rocket.jpg") as rocket:
         rocket.resize((320, 240)).save(photos / "larger.png")
-    indexed(library, photos, encoder)
-    groups = {group.keep.path.name: group.others for group in library.duplicates(threshold=0.97)}
-    assert {name: [copy.path.name for copy in others] for name, others in groups.items()} == {
+    indexed(library, photos)
+    groups = {Path(group.keep.source).name: group.others for group in library.duplicates(threshold=0.97)}
+    assert {name: [Path(copy.source).name for copy in others] for name, others in groups.items()} == {
         "coffee.jpg": ["coffee copy.jpg"],
         "larger.png": ["rocket.jpg"],
     }
     assert groups["coffee.jpg"][0].is_exact
     assert not groups["larger.png"][0].is_exact
     assert 0.97 < groups["larger.png"][0].cosine < 1
-    assert [group.keep.path.name for group in library.duplicates(threshold=1)] == ["coffee.jpg"]
+    assert [Path(group.keep.source).name for group in library.duplicates(threshold=1)] == ["coffee.jpg"]
 
 
 def test_a_second_indexer_is_told_who_has_the_library(
     library: PhotoLibrary, photos: Path, encoder: TorchEncoder
 ) -> None:
-    first = library.index([photos], encoder)
+    first = library.iter_index(photos)
     next(first)
-    with PhotoLibrary.open(library.folder) as second:
+    with PhotoLibrary.open(library.folder, encoder=encoder) as second:
         with pytest.raises(LibraryError, match=rf"is being indexed by process {os.getpid()} since \d\d:\d\d: wait"):
-            next(second.index([photos], encoder))
+            next(second.iter_index(photos))
         assert list(first)[-1].encoded == 4
-        assert indexed(second, photos, encoder).unchanged == 4
+        assert indexed(second, photos).unchanged == 4
 
 
 def test_models_are_held_side_by_side(library: PhotoLibrary, photos: Path, encoder: TorchEncoder) -> None:
     checkpoint = encoder.checkpoint
     turned = {**checkpoint.tensors, "visual.attnpool.c_proj.bias": -checkpoint.tensors["visual.attnpool.c_proj.bias"]}
     other = TorchEncoder(replace(checkpoint, tensors=turned), device="cpu", dtype="float32", preprocess="fast")
-    indexed(library, photos, encoder)
-    list(library.index([photos], other, name="other"))
-    assert library.default_model_name() == "other"
-    best = {
-        name: library.search("a cat", lambda each=each: each, model=name)[0].score  # type: ignore[misc]
-        for name, each in (("postcard", encoder), ("other", other))
-    }
-    assert best["postcard"] != pytest.approx(best["other"], abs=1e-3)
-    with pytest.raises(LibraryError, match=r"vectors are of postcard, and the model given is another"):
-        library.search("a cat", lambda: other, model="postcard")
+    indexed(library, photos)
+    with PhotoLibrary.open(library.folder, model="other", encoder=other) as second:
+        indexed(second, photos)
+        assert PhotoLibrary.open(library.folder).model_name == "other"
+        assert second.search("a cat")[0].score != pytest.approx(library.search("a cat")[0].score, abs=1e-3)
+    again = TorchEncoder(replace(checkpoint, tensors=turned), device="cpu", dtype="float32", preprocess="fast")
+    again.model.logit_scale.data = again.model.logit_scale.data + 1
+    with pytest.raises(LibraryError, match=r"holds no vectors of other"):
+        PhotoLibrary.open(library.folder, model="other", encoder=again).search("a cat")

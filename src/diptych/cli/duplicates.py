@@ -23,15 +23,15 @@ def duplicates(
 
     from diptych.library.library import PhotoLibrary
 
-    with PhotoLibrary.open(library) as opened:
-        groups = opened.duplicates(threshold=threshold, model=model)
+    with PhotoLibrary.open(library, model=model) as opened:
+        groups = opened.duplicates(threshold=threshold)
     if as_json:
         typer.echo(json.dumps([asdict(group) for group in groups], indent=2, default=str))
         return
     for group in groups:
-        typer.echo(f"keep   {one_line(group.keep.path)}  {group.keep.width} x {group.keep.height}")
+        typer.echo(f"keep   {one_line(group.keep.source)}  {group.keep.width} x {group.keep.height}")
         for copy in group.others:
             how = "the same bytes" if copy.is_exact else f"cosine {copy.cosine:.3f}"
-            typer.echo(f"  like {one_line(copy.path)}  {copy.width} x {copy.height}, {how}")
+            typer.echo(f"  like {one_line(copy.source)}  {copy.width} x {copy.height}, {how}")
     if not groups:
         typer.echo(f"no duplicates (--threshold {threshold:g})")

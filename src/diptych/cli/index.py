@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def index(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of photos, with all below them.")],
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER...]", help="Folders of photos, with all below them. \\[default: all known]"),
+    ] = None,
     library: Library = None,
     model: Model = None,
     hidden: Annotated[bool, typer.Option("--hidden", help="Enter hidden folders, too.")] = False,
@@ -29,17 +32,18 @@ def index(
 
     [dim]Example: diptych index ~/Pictures[/dim]
     """
-    from diptych.encode.choose import encoder_for
-    from diptych.library.indexing import IndexOptions
     from diptych.library.library import PhotoLibrary
+    from diptych.library.paths import absolute
+    from diptych.library.roots import FolderRoot
     from diptych.progress import Progress
 
-    options = IndexOptions(hidden=hidden, follow_links=follow_links, retry_failures=retry_failures)
-    with PhotoLibrary.open(library, create_missing=True) as opened:
-        name = model or opened.default_model_name()
-        encoder = encoder_for(name, items=1_000_000, preprocess="fast", dtype=dtype, device=device)
+    with PhotoLibrary.open(library, model=model, device=device, dtype=dtype, create_missing=True) as opened:
+        roots = [
+            FolderRoot(path=absolute(path), hidden=hidden, follow_links=follow_links, without=absolute(opened.folder))
+            for path in folders or ()
+        ]
         with Progress(total=None, label="Photos", unit="photos") as shown:
-            for report in opened.index(folders, encoder, name=name, options=options):
+            for report in opened.iter_index(*roots, retry_failures=retry_failures):
                 shown.update(report.done, report.total)
         _print_report(report)
 

@@ -38,7 +38,6 @@ def search(
 
     [dim]Example: diptych search "two dogs in snow" --since 2023[/dim]
     """
-    from diptych.encode.choose import encoder_for
     from diptych.library.filters import Filters
     from diptych.library.library import PhotoLibrary
 
@@ -52,17 +51,8 @@ def search(
         near=_near(near) if near else None,
         where=where,
     )
-    with PhotoLibrary.open(library) as opened:
-        name = opened.model(model).name
-        hits = opened.search(
-            query,
-            lambda: encoder_for(name, items=1),
-            model=name,
-            filters=filters,
-            top=top,
-            skip=skip,
-            threshold=threshold,
-        )
+    with PhotoLibrary.open(library, model=model) as opened:
+        hits = opened.search(query, filters=filters, top=top, skip=skip, threshold=threshold)
     _print_hits(hits, as_json=as_json, as_paths=as_paths, zero=zero)
 
 
@@ -78,31 +68,28 @@ def similar(
 
     [dim]Example: diptych similar beach.jpg[/dim]
     """
-    from diptych.encode.choose import encoder_for
     from diptych.library.library import PhotoLibrary
     from diptych.library.query import Picture, Term
 
     path = photo.expanduser().resolve()
-    with PhotoLibrary.open(library) as opened:
-        name = opened.model(model).name
-        term = Term(Picture(str(photo)))
-        hits = opened.search([term], lambda: encoder_for(name, items=1), model=name, top=top + 1)
-    _print_hits([hit for hit in hits if hit.path != path][:top], as_json=as_json, as_paths=as_paths, zero=False)
+    with PhotoLibrary.open(library, model=model) as opened:
+        hits = opened.search([Term(Picture(str(photo)))], top=top + 1)
+    _print_hits([hit for hit in hits if hit.source != str(path)][:top], as_json=as_json, as_paths=as_paths, zero=False)
 
 
 def _print_hits(hits: "list[Hit]", *, as_json: bool, as_paths: bool, zero: bool) -> None:
     import json
 
     if zero:
-        typer.echo("".join(f"{hit.path}\0" for hit in hits), nl=False)
+        typer.echo("".join(f"{hit.source}\0" for hit in hits), nl=False)
     elif as_json:
-        typer.echo(json.dumps([{**vars(hit), "path": str(hit.path)} for hit in hits], indent=2))
+        typer.echo(json.dumps([{"path": hit.source, **vars(hit)} for hit in hits], indent=2))
     elif as_paths:
         for hit in hits:
-            typer.echo(str(hit.path))
+            typer.echo(hit.source)
     else:
         for hit in hits:
-            typer.echo(f"{hit.score:.3f}  {one_line(hit.path)}")
+            typer.echo(f"{hit.score:.3f}  {one_line(hit.source)}")
 
 
 def _near(text: str) -> "Near":

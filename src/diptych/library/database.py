@@ -94,21 +94,10 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
                 f"{path} was written by a later Diptych (tables of version {version}, this one knows {VERSION}): "
                 "upgrade Diptych."
             )
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            for statement in _statements(script):
-                database.execute(statement)
+        for number, migrate in enumerate(MIGRATIONS[version:], start=version + 1):
+            migrate(database)
             database.execute(f"PRAGMA user_version = {number}")
         database.execute(f"PRAGMA application_id = {_APPLICATION}")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """A script's statements one by one: `executescript` would commit before the first."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:

@@ -1,14 +1,13 @@
-"""Pictures that are there more than once: byte for byte, or nearly, by the cosine of their vectors."""
+"""Pictures that are there more than once: byte for byte, or nearly, by their cosine; videos only byte for byte."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from diptych.library.matrix import Matrix
-from diptych.library.paths import restored
+from diptych.library.matrix import Ids, Matrix
+from diptych.library.paths import LOCATED, source_of
 
 _ROWS_AT_ONCE = 1_024
 
@@ -18,7 +17,7 @@ class Copy:
     """One of several pictures that show the same. `cosine` is with the one to keep; `is_exact`: it has its bytes."""
 
     id: int
-    path: Path
+    source: str
     width: int
     height: int
     size: int
@@ -37,7 +36,8 @@ class Duplicates:
 def find_duplicates(database: sqlite3.Connection, matrix: Matrix, *, threshold: float) -> list[Duplicates]:
     """Groups of photos of which each is at least `threshold` (a cosine) near to another, the largest groups first."""
     groups = _Groups(len(matrix))
-    for one, other in _near_pairs(matrix, threshold):
+    videos = [row[0] for row in database.execute("SELECT id FROM photos WHERE seconds IS NOT NULL")]
+    for one, other in _near_pairs(matrix, np.flatnonzero(~np.isin(matrix.photos, videos)), threshold):
         groups.join(one, other)
     for rows in _same_bytes(database, matrix):
         for row in rows[1:]:
@@ -70,18 +70,17 @@ class _Groups:
         return row
 
 
-def _near_pairs(matrix: Matrix, threshold: float) -> Iterator[tuple[int, int]]:
-    """Rows of different photos that are near, each pair once."""
-    count = len(matrix)
-    every = np.arange(count)
-    for first in range(0, count, _ROWS_AT_ONCE):
-        block = matrix.rows(every[first : first + _ROWS_AT_ONCE])
-        for start in range(first, count, _ROWS_AT_ONCE):
-            others = block if start == first else matrix.rows(every[start : start + _ROWS_AT_ONCE])
-            for i, j in np.argwhere(block @ others.T >= threshold).tolist():
-                one, other = first + i, start + j
-                if one < other and matrix.photos[one] != matrix.photos[other]:
-                    yield one, other
+def _near_pairs(matrix: Matrix, rows: Ids, threshold: float) -> Iterator[tuple[int, int]]:
+    """Those of some rows that are near to each other, each pair once."""
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        ones = rows[first : first + _ROWS_AT_ONCE]
+        block = matrix.rows(ones)
+        for start in range(first, len(rows), _ROWS_AT_ONCE):
+            others = rows[start : start + _ROWS_AT_ONCE]
+            near = block @ (block if start == first else matrix.rows(others)).T >= threshold
+            for i, j in np.argwhere(near).tolist():
+                if ones[i] < others[j]:
+                    yield int(ones[i]), int(others[j])
 
 
 def _same_bytes(database: sqlite3.Connection, matrix: Matrix) -> Iterator[list[int]]:
@@ -98,7 +97,8 @@ def _described(database: sqlite3.Connection, matrix: Matrix, rows: Sequence[int]
     facts = {}
     for row in rows:
         found = database.execute(
-            "SELECT photos.*, roots.path AS root FROM photos JOIN roots ON roots.id = root_id WHERE photos.id = ?",
+            f"SELECT photos.id, hash, width, height, size, {LOCATED} FROM photos JOIN roots ON roots.id = root_id "
+            "WHERE photos.id = ?",
             (int(matrix.photos[row]),),
         ).fetchone()
         if found is not None:
@@ -113,7 +113,7 @@ def _described(database: sqlite3.Connection, matrix: Matrix, rows: Sequence[int]
         found = facts[row]
         copy = Copy(
             id=found["id"],
-            path=Path(restored(found["root"])) / restored(found["path"]),
+            source=source_of(found)[0],
             width=found["width"],
             height=found["height"],
             size=found["size"],

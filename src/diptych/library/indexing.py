@@ -1,32 +1,26 @@
-"""Folders to a library: what is new is read, encoded and committed; what is known is not even opened."""
+"""Folders and catalogues to a library: what is new is read, encoded and committed; what is known is not even opened."""
 
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from diptych.encode.encoder import Encoder, Rows
+import numpy as np
+
+from diptych.encode.encoder import Encoder, Features
 from diptych.errors import ImageError
-from diptych.images import PICTURE_SUFFIXES, ImageSource
+from diptych.images import ImageSource
 from diptych.library import photos
 from diptych.library.database import transaction
+from diptych.library.jobs import Job
 from diptych.library.photos import KnownPhoto, Model, NewPhoto
-from diptych.library.reading import ChangingFileError, PhotoFile
-from diptych.library.walk import FoundFile, Walk
+from diptych.library.reading import ChangingFileError, IndexedFile
+from diptych.library.roots import Root
+from diptych.library.walk import FoundFile
 
 _COMMIT_SECONDS, _COMMIT_PHOTOS = 5.0, 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexOptions:
-    """How folders are gone through."""
-
-    hidden: bool = False
-    follow_links: bool = False
-    retry_failures: bool = False
 
 
 @dataclass(kw_only=True)
@@ -45,105 +39,125 @@ class IndexReport:
     absent_roots: list[str] = field(default_factory=list)
     unread_folders: list[str] = field(default_factory=list)
     links: int = 0
+    faults: list[str] = field(default_factory=list)  # rows of catalogues that name no picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Changes:
-    """What a walk found against what is stored."""
+    """What a scan found against what is stored."""
 
-    root: int
-    folder: Path
+    number: int
+    root: Root
     to_read: list[FoundFile]
     missing: dict[str, KnownPhoto]
 
 
 def index(
-    database: sqlite3.Connection, folders: Sequence[Path], encoder: Encoder, model: Model, options: IndexOptions
+    database: sqlite3.Connection,
+    roots: Sequence[Root],
+    encoder: Encoder,
+    model: Model,
+    *,
+    retry_failures: bool = False,
 ) -> Iterator[IndexReport]:
-    """Bring the library to what the folders hold; the report as it grows, after each commit and at the end.
+    """Bring the library to what the roots hold; the report as it grows, after each commit and at the end.
 
     A kill loses what was not committed: at most what was encoded in 5 seconds, or 500 photos.
     """
     report = IndexReport()
-    changes = [found for folder in folders if (found := _changes(database, folder, model, options, report))]
-    report.total = sum(len(each.to_read) for each in changes)
-    yield report
-    indexer = _Indexer(database, encoder, model, report)
-    indexer.missing = {each.root: dict(each.missing) for each in changes}
-    for each in changes:
-        yield from indexer.read(each)
-    with transaction(database):
+    with Job(database, [str(root.path) for root in roots], model, report) as job:
+        changes = [found for root in roots if (found := _changes(database, root, model, retry_failures, report))]
+        report.total = sum(len(each.to_read) for each in changes)
+        yield report
+        indexer = _Indexer(database, encoder, model, report, job)
+        indexer.missing = {each.number: dict(each.missing) for each in changes}
         for each in changes:
-            left = indexer.missing[each.root]
-            photos.forget_photos(database, (known.id for known in left.values()))
-            report.forgotten += len(left)
-            database.execute("UPDATE roots SET scanned_at = ? WHERE id = ?", (time.time(), each.root))
+            yield from indexer.read(each)
+        with transaction(database):
+            for each in changes:
+                left = indexer.missing[each.number]
+                photos.forget_photos(database, (known.id for known in left.values()))
+                report.forgotten += len(left)
+                database.execute("UPDATE roots SET scanned_at = ? WHERE id = ?", (time.time(), each.number))
     yield report
 
 
 def _changes(
-    database: sqlite3.Connection, folder: Path, model: Model, options: IndexOptions, report: IndexReport
+    database: sqlite3.Connection, root: Root, model: Model, retry_failures: bool, report: IndexReport
 ) -> _Changes | None:
     """None for a root that is not there, or that holds nothing where photos were: an unplugged disk's mount point."""
+    scan = root.scan()
     with transaction(database):
-        root = photos.root_id(database, folder)
-    known, failures = photos.known_photos(database, root, model), photos.known_failures(database, root)
-    walk = Walk(root=folder, suffixes=PICTURE_SUFFIXES, hidden=options.hidden, follow_links=options.follow_links)
-    to_read, gone = [], set(failures)
-    missing = dict(known)
-    for found in walk:
+        number = photos.root_id(database, root.path, kind=root.kind, settings=root.settings)
+    known, failures = photos.known_photos(database, number, model), photos.known_failures(database, number)
+    to_read, gone, missing = [], set(failures), dict(known)
+    for found in scan.found:
         before = missing.pop(found.path, None)
         gone.discard(found.path)
         state = (found.size, found.mtime_ns)
         if before is not None and before.has_vector and (before.size, before.mtime_ns) == state:
             report.unchanged += 1
-        elif failures.get(found.path) == state and not options.retry_failures:
+        elif failures.get(found.path) == state and not retry_failures:
             report.known_failures += 1
         else:
             to_read.append(found)
-    report.unread_folders += [str(folder / each) for each in walk.unread if each]
-    report.links += walk.links
-    if "" in walk.unread or (known and len(missing) == len(known) and not to_read):
-        report.absent_roots.append(str(folder))
+    report.unread_folders += [str(root.path / each) for each in scan.unread if each]
+    report.links += scan.links
+    report.faults += scan.faults
+    if "" in scan.unread or (known and len(missing) == len(known) and not to_read):
+        report.absent_roots.append(str(root.path))
         return None
-    unread = tuple(walk.unread)
+    unread = scan.unread
     missing = {path: photo for path, photo in missing.items() if not path.startswith(unread)} if unread else missing
     with transaction(database):
-        photos.forget_failures(database, root, [path for path in gone if not (unread and path.startswith(unread))])
-    return _Changes(root=root, folder=folder, to_read=to_read, missing=missing)
+        photos.forget_failures(database, number, [path for path in gone if not (unread and path.startswith(unread))])
+        if root.kind != "folder":
+            photos.describe_photos(database, number, scan.found)
+    return _Changes(number=number, root=root, to_read=to_read, missing=missing)
+
+
+@dataclass(kw_only=True)
+class _Pending:
+    """A file on its way: how many looks at it are still to come, what the others gave."""
+
+    root: int
+    file: IndexedFile
+    left: int
+    seconds: list[float | None] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
+    error: ImageError | None = None
 
 
 class _Indexer:
     """Files through the encoder, in order; what is ready waits for the next commit."""
 
-    def __init__(self, database: sqlite3.Connection, encoder: Encoder, model: Model, report: IndexReport) -> None:
-        self.database, self.encoder, self.model, self.report = database, encoder, model, report
+    def __init__(
+        self, database: sqlite3.Connection, encoder: Encoder, model: Model, report: IndexReport, job: Job
+    ) -> None:
+        self.database, self.encoder, self.model, self.report, self.job = database, encoder, model, report, job
         self.missing: dict[int, dict[str, KnownPhoto]] = {}
         self._sizes = photos.sizes(database)
+        self._under_way: deque[tuple[_Pending, float | None]] = deque()  # one for each look that the encoder has
+        self._given: dict[int, Features | ImageError] = {}  # what it gave of them, by their number
+        self._seen = 0  # the number of the first that is under way
         self._ready: list[tuple[int, NewPhoto]] = []
         self._failed: list[tuple[int, FoundFile, str]] = []
         self._committed_at = time.monotonic()
 
     def read(self, changes: _Changes) -> Iterator[IndexReport]:
         """Encode and commit the files of one root."""
-        under_way: deque[PhotoFile] = deque()
-        first = 0  # the number that the encoder gives the first of them
+        self._seen, self._given = 0, {}
 
         def fail(position: int, _: ImageSource, error: ImageError) -> None:
-            file = under_way[position - first]
-            self.report.failed += 1
-            self.report.done += 1
-            if not isinstance(error, ChangingFileError):
-                self._failed.append((changes.root, file.found, _reason(file, error)))
+            self._given[position] = error
+            self._advance()
             if self._is_due():
                 self.commit()
 
         try:
-            for rows in self.encoder.iter_images(self._unknown(changes, under_way), on_error=fail):
-                self._take(changes.root, rows, under_way, first)
-                for _ in range(int(rows.indices[-1]) + 1 - first):
-                    under_way.popleft()
-                first = int(rows.indices[-1]) + 1
+            for rows in self.encoder.iter_images(self._unknown(changes), on_error=fail):
+                self._given.update(zip(rows.indices.tolist(), rows.features, strict=True))
+                self._advance()
                 if self._is_due():
                     self.commit()
                     yield self.report
@@ -160,23 +174,63 @@ class _Indexer:
                 photos.put_photo(self.database, root, self.model, photo)
             for root, found, reason in self._failed:
                 photos.put_failure(self.database, root, found, reason)
+            self.job.note()
         self._ready, self._failed = [], []
         self._committed_at = time.monotonic()
 
-    def _unknown(self, changes: _Changes, under_way: deque[PhotoFile]) -> Iterator[BinaryIO]:
-        """The files whose content the library does not have; the others are moved or copied as they come."""
-        for found in changes.to_read:
-            file = PhotoFile(changes.folder, found)
-            if found.size in self._sizes and self._is_known_content(changes.root, file):
+    def _unknown(self, changes: _Changes) -> Iterator[BinaryIO]:
+        """Looks at the files whose content the library does not have; the others are moved or copied as they come."""
+        for file in changes.root.open(changes.to_read):
+            if file.found.size in self._sizes and self._is_known_content(changes.number, file):
                 self.report.done += 1
                 continue
-            under_way.append(file)
-            yield cast(BinaryIO, file)  # as much of one as is needed to read it once
+            pending = _Pending(root=changes.number, file=file, left=0)
+            try:
+                looks = file.looks()
+            except ImageError as error:
+                pending.error = error
+                self._finish(pending)
+                continue
+            pending.left = len(looks)
+            for look, second in looks:
+                self._under_way.append((pending, second))
+                yield look
 
-    def _is_known_content(self, root: int, file: PhotoFile) -> bool:
+    def _advance(self) -> None:
+        """Hand on what the encoder gave, as far as it is whole: a batch's failures come before its rows."""
+        while self._seen in self._given:
+            given = self._given.pop(self._seen)
+            self._seen += 1
+            pending, second = self._under_way.popleft()
+            if isinstance(given, ImageError):
+                pending.error = given
+            else:
+                pending.features.append(given)
+                pending.seconds.append(second)
+            pending.left -= 1
+            if pending.left == 0:
+                self._finish(pending)
+
+    def _finish(self, pending: _Pending) -> None:
+        """A file of which all has come: to the photos, or to the failures where no look at it could be read."""
+        file = pending.file
+        self.report.done += 1
+        if pending.features:
+            assert file.facts is not None  # it was decoded
+            features, seconds = np.stack(pending.features), tuple(pending.seconds)
+            photo = NewPhoto(found=file.found, hash=file.hash, facts=file.facts, features=features, seconds=seconds)
+            self._ready.append((pending.root, photo))
+            self.report.encoded += 1
+            return
+        assert pending.error is not None
+        self.report.failed += 1
+        if not isinstance(pending.error, ChangingFileError):
+            self._failed.append((pending.root, file.found, _reason(file, pending.error)))
+
+    def _is_known_content(self, root: int, file: IndexedFile) -> bool:
         """Whether a file is one that the library has, moved, touched or copied; then that is noted."""
         try:
-            file.read_bytes()
+            file.identify()
         except (OSError, ImageError):
             return False  # the encoder meets it again, and says why
         same = photos.same_content(self.database, file.hash)
@@ -200,20 +254,11 @@ class _Indexer:
         query = f"SELECT 1 FROM {self.model.table} WHERE photo_id = ? LIMIT 1"
         return self.database.execute(query, (photo,)).fetchone() is not None
 
-    def _take(self, root: int, rows: Rows, under_way: deque[PhotoFile], first: int) -> None:
-        for position, features in zip(rows.indices.tolist(), rows.features, strict=True):
-            file = under_way[position - first]
-            assert file.facts is not None  # it was decoded
-            photo = NewPhoto(found=file.found, hash=file.hash, facts=file.facts, features=features)
-            self._ready.append((root, photo))
-            self.report.encoded += 1
-            self.report.done += 1
-
     def _is_due(self) -> bool:
         waiting = len(self._ready) + len(self._failed)
         return waiting >= _COMMIT_PHOTOS or time.monotonic() - self._committed_at >= _COMMIT_SECONDS
 
 
-def _reason(file: PhotoFile, error: ImageError) -> str:
+def _reason(file: IndexedFile, error: ImageError) -> str:
     """Without the path, which stands beside it."""
     return str(error).partition(": ")[2] if str(error).startswith(file.name) else str(error)

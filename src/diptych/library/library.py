@@ -2,25 +2,38 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from diptych.encode.encoder import Encoder
+from diptych.checkpoints.postcard import POSTCARD
+from diptych.encode.encoder import Encoder, Features
 from diptych.library import photos, upkeep
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.filters import Filters
-from diptych.library.indexing import IndexOptions, IndexReport, index
+from diptych.library.indexing import IndexReport, index
+from diptych.library.jobs import recent_jobs
 from diptych.library.lock import only_writer
 from diptych.library.matrix import open_matrix
-from diptych.library.paths import restored
+from diptych.library.paths import absolute, restored
 from diptych.library.photos import Model
 from diptych.library.query import Photo, Term, parse_query
-from diptych.library.search import Hit, allowed_photos, best_rows, hits, query_vector
+from diptych.library.roots import FolderRoot, Root, known_roots
+from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
 from diptych.library.upkeep import CheckReport
+
+if TYPE_CHECKING:
+    from diptych.library.clusters import Clusters
+    from diptych.library.labelling import Labelled, LabelRule
+    from diptych.library.moderation import Moderated
+    from diptych.library.policy import Policy
+    from diptych.zeroshot import ClassNames, Templates
+
+_MANY: Final = 1_000_000  # images: as many as an encoder for bulk work is chosen for
+_BACKGROUND: Final = 60  # images: as much work as the background's 578 texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +45,40 @@ class Failure:
 
 
 class PhotoLibrary:
-    """Photos indexed once, found by words or by example. Open it with `PhotoLibrary.open`; for one thread."""
+    """Photos indexed once, found by words or by example. Open it with `PhotoLibrary.open`; for one thread.
 
-    def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
+    It loads models as they are needed; who has one loaded hands it over when opening.
+    """
+
+    def __init__(
+        self, folder: Path, database: sqlite3.Connection, *, model: str | None, encoder: Encoder | None, **loading: str
+    ) -> None:
         self.folder = folder
         self._database = database
+        self._model_name = model
+        self._encoder = encoder
+        self._loading = loading
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str] | None = None, *, create_missing: bool = False) -> Self:
-        """The library in `folder`, by default the user's own. LibraryError where there is none."""
-        path = default_folder() if folder is None else Path(folder)
+    def open(
+        cls,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        model: str | None = None,
+        encoder: Encoder | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        create_missing: bool = False,
+    ) -> Self:
+        """The library in `folder`, by default the user's own; LibraryError where there is none.
+
+        `model`, as `diptych.load` takes it, is what it indexes and searches with: by default what was added last, in an
+        empty library the model in the package. `encoder` is that model, where it is loaded already.
+        """
+        path = default_folder() if folder is None else Path(folder).expanduser()
         if create_missing:
             create(path)
-        return cls(path, connect(path))
+        return cls(path, connect(path), model=model, encoder=encoder, device=device, dtype=dtype)
 
     def __enter__(self) -> Self:
         return self
@@ -58,89 +92,165 @@ class PhotoLibrary:
         """Let go of the database."""
         self._database.close()
 
-    def index(
-        self,
-        folders: Iterable[str | os.PathLike[str]],
-        encoder: Encoder,
-        *,
-        name: str = "postcard",
-        options: IndexOptions | None = None,
-    ) -> Iterator[IndexReport]:
-        """Bring the library to what the folders hold; a report after each commit, the last at the end.
+    def index(self, *roots: str | os.PathLike[str] | Root, retry_failures: bool = False) -> IndexReport:
+        """`iter_index` to its end; its last report."""
+        report = IndexReport()
+        for report in self.iter_index(*roots, retry_failures=retry_failures):  # noqa: B007 (the last one is returned)
+            pass
+        return report
 
-        `name` is what loads the encoder's weights again, for a search that is not given an encoder.
+    def iter_index(self, *roots: str | os.PathLike[str] | Root, retry_failures: bool = False) -> Iterator[IndexReport]:
+        """Bring the library to what folders and catalogues hold, by default all it knows; a report after each commit.
+
+        Each report is the same object, grown. Raises LibraryError where another process is indexing, or a catalogue
+        cannot be read.
         """
-        paths = [_folder(path) for path in folders]
+        encoder = self._encoder = self._encoder or self._load(items=_MANY, preprocess="fast")
         with only_writer(self.folder):
-            model = photos.add_model(self._database, encoder, name)
-            yield from index(self._database, paths, encoder, model, options or IndexOptions())
+            chosen = [self._root(root) for root in roots] or known_roots(self._database, self.folder)
+            model = photos.add_model(self._database, encoder, self.model_name)
+            yield from index(self._database, chosen, encoder, model, retry_failures=retry_failures)
             open_matrix(self._database, self.folder, model)
 
     def search(
         self,
         query: str | Iterable[Term],
-        encoder: Callable[[], Encoder],
         *,
-        model: str | None = None,
-        filters: Filters | None = None,
         top: int = 20,
         skip: int = 0,
         threshold: float = -2.0,
+        filters: Filters | None = None,
+        where: str | None = None,
     ) -> list[Hit]:
         """The photos nearest to a query, best first, with their cosines; `skip` pages through them.
 
-        `encoder` is asked for only where there are words or pictures to encode. Raises LibraryError where the library
-        holds no vectors of the model.
+        `where` is SQL over the table `photos`, beside the typed `filters`. Raises QueryError for a query that says
+        nothing, LibraryError where the library holds no vectors of the model.
         """
-        chosen = self.model(model)
+        model = self.model()
         terms = parse_query(query) if isinstance(query, str) else tuple(query)
-
-        def fitting() -> Encoder:
-            loaded = encoder()
-            if loaded.fingerprint != chosen.fingerprint:
-                raise LibraryError(
-                    f"The library's vectors are of {chosen.name}, and the model given is another: index with it first, "
-                    "or search with the library's own."
-                )
-            return loaded
-
-        vector = query_vector(terms, self._database, chosen, fitting)
-        allowed = allowed_photos(self._database, filters or Filters())
-        matrix = open_matrix(self._database, self.folder, chosen)
+        vector = query_vector(terms, self._database, model, self.encoder)
+        chosen = filters or Filters()
+        allowed = allowed_photos(self._database, replace(chosen, where=where) if where else chosen)
+        matrix = open_matrix(self._database, self.folder, model)
         rows, scores = best_rows(matrix, vector, top=top, skip=skip, allowed=allowed, threshold=threshold)
-        return hits(self._database, chosen, matrix, rows, scores)
+        return hits(self._database, model, matrix, rows, scores)
 
-    def similar(self, photo: int, *, model: str | None = None, top: int = 20) -> list[Hit]:
+    def similar(self, photo: int, *, top: int = 20) -> list[Hit]:
         """The photos nearest to one of the library, without itself."""
-        found = self.search([Term(Photo(photo))], _no_encoder, model=model, top=top + 1)
-        return [hit for hit in found if hit.id != photo][:top]
+        return [hit for hit in self.search([Term(Photo(photo))], top=top + 1) if hit.id != photo][:top]
 
-    def duplicates(self, *, threshold: float = 0.97, model: str | None = None) -> list[Duplicates]:
+    def duplicates(self, *, threshold: float = 0.97) -> list[Duplicates]:
         """Groups of photos that are the same byte for byte, or of at least so high a cosine."""
         return find_duplicates(
-            self._database, open_matrix(self._database, self.folder, self.model(model)), threshold=threshold
+            self._database, open_matrix(self._database, self.folder, self.model()), threshold=threshold
         )
 
-    def model(self, name: str | None = None) -> Model:
-        """The model of this name or fingerprint; without a name, the one that was added last."""
+    def label(
+        self,
+        class_names: "ClassNames",
+        templates: "Templates" = None,
+        *,
+        rule: "LabelRule | None" = None,
+        filters: Filters | None = None,
+    ) -> "Iterator[Labelled]":
+        """Each photo with those of the labels that fit it, by path, from the vectors that the library holds.
+
+        Labels and templates are as `build_classifier` takes them.
+        """
+        from diptych.library.labelling import LabelRule, label_photos
+        from diptych.zeroshot import build_classifier
+
+        classifier = build_classifier(self.encoder(items=_BACKGROUND), class_names, templates, progress=True)
+        matrix = open_matrix(self._database, self.folder, self.model())
+        return label_photos(self._database, matrix, classifier, filters=filters or Filters(), rule=rule or LabelRule())
+
+    def moderate(self, policy: "Policy", *, filters: Filters | None = None) -> "Iterator[Moderated]":
+        """Each photo with how the categories of a policy fit it, by path, from the vectors that the library holds."""
+        from diptych.library.moderation import moderate_photos
+
+        encoder = self.encoder(items=_BACKGROUND)
+        matrix = open_matrix(self._database, self.folder, self.model())
+        return moderate_photos(self._database, matrix, encoder, policy, filters or Filters())
+
+    def clusters(
+        self,
+        count: int | None = None,
+        *,
+        vocabulary: Sequence[str] | None = None,
+        min_size: int = 2,
+        filters: Filters | None = None,
+    ) -> "Clusters":
+        """The photos in groups that look alike, the largest first, each named by the nearest words of a vocabulary.
+
+        By default `count` comes from how many photos there are, and the words are everyday ones. Those of groups
+        smaller than `min_size` are in none.
+        """
+        from diptych.library.clusters import find_clusters
+        from diptych.library.vocabulary import build_vocabulary
+
+        matrix = open_matrix(self._database, self.folder, self.model())
+        named = build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary)
+        return find_clusters(
+            self._database, matrix, named, filters=filters or Filters(), count=count, min_size=min_size
+        )
+
+    def vector(self, photo: int) -> Features:
+        """(E,) of unit length: a photo's own, of a video the mean of its frames. LibraryError for no such photo."""
+        return photo_vector(self._database, self.model(), photo)
+
+    def roots(self) -> list[Root]:
+        """What the library was filled from."""
+        return known_roots(self._database, self.folder)
+
+    @property
+    def model_name(self) -> str:
+        """What loads the model: as given when the library was opened, else that of the model added last."""
+        if self._model_name is not None:
+            return self._model_name
+        held = photos.models(self._database)
+        return held[0].name if held else POSTCARD
+
+    def model(self, fingerprint: str | None = None) -> Model:
+        """The model whose vectors are searched, or that of a fingerprint. LibraryError where the library has none."""
         held = photos.models(self._database)
         if not held:
             raise LibraryError(f"The library {self.folder} is empty: `diptych index FOLDER` fills it.")
+        wanted = fingerprint or (self._encoder.fingerprint if self._encoder is not None else self._model_name)
         for model in held:
-            if name in (None, model.name, model.fingerprint):
+            if wanted in (None, model.name, model.fingerprint):
                 return model
-        names = ", ".join(model.name for model in held)
-        raise LibraryError(f"The library holds no vectors of {name}, only of {names}: index with --model {name} first.")
+        name, names = self._model_name or "this model", ", ".join(model.name for model in held)
+        raise LibraryError(f"The library holds no vectors of {name}, only of {names}: index with it first (--model).")
 
-    def default_model_name(self) -> str:
-        """What the library was last indexed with; of an empty one, the model in the package."""
-        held = photos.models(self._database)
-        return held[0].name if held else "postcard"
+    def encoder(self, *, items: int = 1) -> Encoder:
+        """The model itself, loaded when first asked for, for about so many images or ten times as many texts.
+
+        LibraryError where its weights are others by now.
+        """
+        if self._encoder is None:
+            model = self.model()
+            self._encoder = self._load(items=items)
+            if self._encoder.fingerprint != model.fingerprint:
+                raise LibraryError(
+                    f"The library was indexed with other weights than {model.name} has now: index with them first."
+                )
+        return self._encoder
+
+    def _load(self, *, items: int, preprocess: str = "exact") -> Encoder:
+        from diptych.encode.choose import encoder_for
+
+        return encoder_for(self.model_name, items=items, preprocess=preprocess, **self._loading)
+
+    def _root(self, root: str | os.PathLike[str] | Root) -> Root:
+        if not isinstance(root, str | os.PathLike):
+            return root
+        return FolderRoot(path=absolute(root), without=absolute(self.folder))
 
     def info(self) -> dict[str, Any]:
         """What the library holds, as plain data."""
         roots = self._database.execute(
-            "SELECT path, (SELECT count(*) FROM photos WHERE root_id = roots.id) AS photos, "
+            "SELECT path, kind, (SELECT count(*) FROM photos WHERE root_id = roots.id) AS photos, "
             "(SELECT count(*) FROM failures WHERE root_id = roots.id) AS failures, scanned_at FROM roots ORDER BY path"
         )
         return {
@@ -157,6 +267,7 @@ class PhotoLibrary:
                 }
                 for model in photos.models(self._database)
             ],
+            "jobs": recent_jobs(self._database),
         }
 
     def photos(self) -> list[dict[str, Any]]:
@@ -170,12 +281,12 @@ class PhotoLibrary:
     def remove(self, root: str | os.PathLike[str]) -> int:
         """Forget a root and all its photos, whose files stay; how many they were."""
         with only_writer(self.folder):
-            return upkeep.remove_root(self._database, _absolute(root))
+            return upkeep.remove_root(self._database, absolute(root))
 
     def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> int:
         """Note that the files of a root lie elsewhere now; how many photos they are."""
         with only_writer(self.folder):
-            return upkeep.relocate_root(self._database, _absolute(old), _absolute(new))
+            return upkeep.relocate_root(self._database, absolute(old), absolute(new))
 
     def failures(self) -> list[Failure]:
         """The files that could not be read."""
@@ -191,19 +302,3 @@ def default_folder() -> Path:
         return Path(chosen).expanduser()
     base = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".local" / "share") / "diptych" / "library"
-
-
-def _folder(path: str | os.PathLike[str]) -> Path:
-    """Absolute, links resolved: so a folder named in two ways is one root."""
-    folder = _absolute(path)
-    if folder.exists() and not folder.is_dir():
-        raise LibraryError(f"{folder} is a file: give the folder that holds it.")
-    return folder
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(os.fsdecode(path)).expanduser().resolve()
-
-
-def _no_encoder() -> Encoder:
-    raise AssertionError("nothing is to be encoded")

@@ -31,7 +31,7 @@ _MOST_FRESH: Final = 20_000  # rows that are read at each opening before the mat
 class Matrix:
     """Rows of unit length in the order of their ids; row i is the vector of photo `photos[i]`.
 
-    Two parts: what is mapped from disk and what came since.
+    Two parts: what is mapped from disk and what came since. A video has several rows, one a frame.
     """
 
     ids: Ids
@@ -50,6 +50,16 @@ class Matrix:
         split = int(np.searchsorted(chosen, len(self.parts[0])))
         mapped, fresh = chosen[:split], chosen[split:] - len(self.parts[0])
         return np.concatenate([self.parts[0][mapped], self.parts[1][fresh]])
+
+    def by_photo(self) -> tuple[Ids, Features]:
+        """(P,) numbers of photos, ascending, and (P, E) unit rows: of a video the mean of its frames."""
+        photos, first, row_of = np.unique(self.photos, return_index=True, return_inverse=True)
+        every = np.concatenate(self.parts)
+        if len(photos) == len(self):
+            return photos, every[first]
+        sums = np.zeros((len(photos), every.shape[1]), np.float32)
+        np.add.at(sums, row_of, every)
+        return photos, sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
 
 
 def open_matrix(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:

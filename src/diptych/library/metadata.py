@@ -28,6 +28,7 @@ class PhotoFacts:
     camera: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    seconds: float | None = None  # how long a video is
 
 
 def facts_of(header: ImageHeader) -> PhotoFacts:

@@ -2,20 +2,21 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from diptych.encode.encoder import Encoder, Features
+from diptych.encode.encoder import Features
 from diptych.library.database import LibraryError, transaction
 from diptych.library.metadata import PhotoFacts
 from diptych.library.paths import restored, stored
-from diptych.library.schema import vectors_table
+from diptych.library.schema import add_vectors_table
 from diptych.library.walk import FoundFile
 
-_FACTS = ("width", "height", "format", "taken_at", "taken_zone", "camera", "latitude", "longitude")
+_FACTS = ("width", "height", "format", "taken_at", "taken_zone", "camera", "latitude", "longitude", "seconds")
 _DTYPE = "float16"
 
 
@@ -48,18 +49,20 @@ class KnownPhoto:
 
 @dataclass(frozen=True, kw_only=True)
 class NewPhoto:
-    """A photo read from disk, with its (E,) unit vector."""
+    """A photo read from disk, with its (1, E) unit vector; or a video, with those of the frames at `seconds`."""
 
     found: FoundFile
     hash: bytes
     facts: PhotoFacts
     features: Features
+    seconds: tuple[float | None, ...] = (None,)
 
 
-def root_id(database: sqlite3.Connection, root: Path) -> int:
-    """The number of a folder, added if it is new."""
+def root_id(database: sqlite3.Connection, root: Path, *, kind: str = "folder", settings: str | None = None) -> int:
+    """The number of a folder or a catalogue, added if it is new."""
     path = stored(str(root))
     database.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))
+    database.execute("UPDATE roots SET kind = ?, settings = ? WHERE path = ?", (kind, settings, path))
     return int(database.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchone()[0])
 
 
@@ -69,7 +72,19 @@ def models(database: sqlite3.Connection) -> list[Model]:
     return [Model(**row) for row in map(dict, database.execute(f"SELECT {names} FROM models ORDER BY id DESC"))]
 
 
-def add_model(database: sqlite3.Connection, encoder: Encoder, name: str) -> Model:
+class Identified(Protocol):
+    """What is known of a model without loading it; every Encoder is one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the weights and their preprocessing."""
+
+    @property
+    def embed_dim(self) -> int:
+        """E, the width of its vectors."""
+
+
+def add_model(database: sqlite3.Connection, encoder: Identified, name: str) -> Model:
     """The model of an encoder, its table made if the library has not seen it."""
     with transaction(database):
         if not any(model.fingerprint == encoder.fingerprint for model in models(database)):
@@ -78,8 +93,7 @@ def add_model(database: sqlite3.Connection, encoder: Encoder, name: str) -> Mode
                 "INSERT INTO models (fingerprint, name, width, dtype, added_at) VALUES (?, ?, ?, ?, ?)", row
             )
             assert added.lastrowid is not None
-            for statement in filter(str.strip, vectors_table(added.lastrowid).split(";")):
-                database.execute(statement)
+            add_vectors_table(database, added.lastrowid)
     return next(model for model in models(database) if model.fingerprint == encoder.fingerprint)
 
 
@@ -110,13 +124,22 @@ def same_content(database: sqlite3.Connection, content: bytes) -> list[tuple[int
 
 
 def put_photo(database: sqlite3.Connection, root: int, model: Model, photo: NewPhoto) -> int:
-    """Add a photo with its vector, or put them in place of what its path held; its number stays."""
+    """Add a photo with its vectors, or put them in place of what its path held; its number stays."""
     photo_id = _put_row(database, root, photo.found, photo.hash, asdict(photo.facts))
-    database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo_id,))
-    vector = photo.features.astype("<f2").tobytes()
-    database.execute(f"INSERT INTO {model.table} (photo_id, vector) VALUES (?, ?)", (photo_id, vector))
-    _revise(database, model)
+    put_vectors(database, model, photo_id, photo.features, photo.seconds)
     return photo_id
+
+
+def put_vectors(
+    database: sqlite3.Connection, model: Model, photo: int, features: Features, seconds: Sequence[float | None]
+) -> None:
+    """Put (n, E) unit vectors, those of the frames at `seconds`, in place of what the photo had of the model."""
+    database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo,))
+    database.executemany(
+        f"INSERT INTO {model.table} (photo_id, vector, second) VALUES (?, ?, ?)",
+        [(photo, vector.tobytes(), second) for vector, second in zip(features.astype("<f2"), seconds, strict=True)],
+    )
+    _revise(database, model)
 
 
 def put_copy(database: sqlite3.Connection, original: int, root: int, found: FoundFile) -> None:
@@ -126,7 +149,8 @@ def put_copy(database: sqlite3.Connection, original: int, root: int, found: Foun
     for model in models(database):
         database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo_id,))
         database.execute(
-            f"INSERT INTO {model.table} (photo_id, vector) SELECT ?, vector FROM {model.table} WHERE photo_id = ?",
+            f"INSERT INTO {model.table} (photo_id, vector, second) "
+            f"SELECT ?, vector, second FROM {model.table} WHERE photo_id = ? ORDER BY id",
             (photo_id, original),
         )
         _revise(database, model)
@@ -139,10 +163,20 @@ def move_photo(database: sqlite3.Connection, photo: int, root: int, found: Found
     )
     forget_photos(database, [row[0] for row in overwritten])
     database.execute(
-        "UPDATE photos SET root_id = ?, path = ?, size = ?, mtime_ns = ? WHERE id = ?",
-        (root, stored(found.path), found.size, found.mtime_ns, photo),
+        "UPDATE photos SET root_id = ?, path = ?, size = ?, mtime_ns = ?, source = ?, text = ?, fields = ? "
+        "WHERE id = ?",
+        (root, stored(found.path), found.size, found.mtime_ns, *_described(found), photo),
     )
     _clear_failure(database, root, found.path)
+
+
+def describe_photos(database: sqlite3.Connection, root: int, rows: Iterable[FoundFile]) -> None:
+    """Put what a catalogue says now of pictures that have not changed."""
+    database.executemany(
+        "UPDATE photos SET text = ?1, fields = ?2 WHERE root_id = ?3 AND path = ?4 "
+        "AND (text IS NOT ?1 OR fields IS NOT ?2)",
+        ((row.text, row.fields, root, stored(row.path)) for row in rows),
+    )
 
 
 def forget_photos(database: sqlite3.Connection, photos: Iterable[int]) -> None:
@@ -196,15 +230,22 @@ def _put_row(
     before = database.execute("SELECT id, hash FROM photos WHERE root_id = ? AND path = ?", place).fetchone()
     if before is not None and before["hash"] != content:
         forget_vectors(database, before["id"])
-    columns = ("root_id", "path", "size", "mtime_ns", "hash", *_FACTS, "indexed_at")
+    columns = ("root_id", "path", "size", "mtime_ns", "source", "text", "fields", "hash", *_FACTS, "indexed_at")
     changed = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
     row = database.execute(
         f"INSERT INTO photos ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT (root_id, path) DO UPDATE SET {changed} RETURNING id",
-        (*place, found.size, found.mtime_ns, content, *(facts[name] for name in _FACTS), time.time()),
+        (
+            *(*place, found.size, found.mtime_ns, *_described(found), content),
+            *(*(facts[name] for name in _FACTS), time.time()),
+        ),
     ).fetchone()
     _clear_failure(database, root, found.path)
     return int(row[0])
+
+
+def _described(found: FoundFile) -> tuple[str | bytes | None, str | None, str | None]:
+    return None if found.source is None else stored(found.source), found.text, found.fields
 
 
 def _clear_failure(database: sqlite3.Connection, root: int, path: str) -> None:

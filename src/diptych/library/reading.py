@@ -3,9 +3,11 @@
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, Protocol, cast
 
 from diptych.errors import ImageError
 from diptych.images import read_header
@@ -17,6 +19,21 @@ HASH_BYTES: Final = 16
 
 class ChangingFileError(ImageError):
     """A file that was written to while it was read: nothing that the next run would not find mended."""
+
+
+class IndexedFile(Protocol):
+    """What becomes a photo of a library. Once its looks are read, `hash`, `facts` and `found` are of what was read."""
+
+    name: str
+    found: FoundFile
+    hash: bytes
+    facts: PhotoFacts | None
+
+    def identify(self) -> None:
+        """Read as much as the hash needs. Raises ImageError or OSError."""
+
+    def looks(self) -> Sequence[tuple[BinaryIO, float | None]]:
+        """What the encoder reads, one after another: a picture; or frames of a video with their seconds."""
 
 
 class PhotoFile:
@@ -42,6 +59,14 @@ class PhotoFile:
         self.facts = facts_in(data)
         return data
 
+    def looks(self) -> Sequence[tuple[BinaryIO, float | None]]:
+        """Itself: as much of a file as is needed to read it once."""
+        return [(cast(BinaryIO, self), None)]
+
+    def identify(self) -> None:
+        """Read it for its hash alone."""
+        self.read_bytes()
+
     def read_bytes(self) -> bytes:
         """All bytes and their hash, whatever they are."""
         descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -53,7 +78,7 @@ class PhotoFile:
             after = os.fstat(descriptor)
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or len(data) != after.st_size:
             raise ChangingFileError(f"{self.name}: is being written to; it is tried again the next time")
-        self.found = FoundFile(self.found.path, after.st_size, after.st_mtime_ns)
+        self.found = replace(self.found, size=after.st_size, mtime_ns=after.st_mtime_ns)
         self.hash = content_hash(data)
         return data
 

@@ -1,5 +1,7 @@
 """The tables of a library, as steps from each version of them to the next. A step that was released never changes."""
 
+import sqlite3
+from collections.abc import Callable, Iterator
 from typing import Final
 
 # paths: text, or the bytes of a name that is not UTF-8. Times of files are nanoseconds, of events Unix seconds.
@@ -49,18 +51,70 @@ CREATE TABLE failures (
 );
 """
 
-MIGRATIONS: Final = (_FIRST,)
+# Videos, catalogues and what was done. A video has a vector for each of several frames.
+_SECOND: Final = """
+ALTER TABLE roots ADD COLUMN kind TEXT NOT NULL DEFAULT 'folder';   -- or 'catalogue': path is that of a table
+ALTER TABLE roots ADD COLUMN settings TEXT;                         -- of a catalogue: its columns, as JSON
+ALTER TABLE photos ADD COLUMN seconds REAL;                         -- how long a video is
+ALTER TABLE photos ADD COLUMN source TEXT;                          -- of a catalogue: a file, an address, or nothing
+ALTER TABLE photos ADD COLUMN text TEXT;                            -- of a catalogue
+ALTER TABLE photos ADD COLUMN fields TEXT;                          -- of a catalogue: its other columns, as JSON
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    process INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL,                          -- none: it goes on, or was killed
+    outcome TEXT,                           -- done, interrupted, or what went wrong
+    roots TEXT NOT NULL,                    -- a JSON list
+    model_id INTEGER REFERENCES models (id) ON DELETE SET NULL,
+    total INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    failed INTEGER NOT NULL
+);
+"""
+
+
+def _first(database: sqlite3.Connection) -> None:
+    _run(database, _FIRST)
+
+
+def _second(database: sqlite3.Connection) -> None:
+    _run(database, _SECOND)
+    for row in database.execute("SELECT id FROM models").fetchall():
+        database.execute(f"ALTER TABLE vectors_{row[0]} ADD COLUMN second REAL")
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first, _second)
 VERSION: Final = len(MIGRATIONS)
 
 
-def vectors_table(model_id: int) -> str:
-    """The table of one model: a row for each photo that it has seen."""
+def add_vectors_table(database: sqlite3.Connection, model_id: int) -> None:
+    """The table of one model: a row for each photo that it has seen, or for each frame of a video."""
     name = f"vectors_{model_id}"
-    return f"""
-    CREATE TABLE {name} (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
-        vector BLOB NOT NULL                -- of unit length, little-endian
-    );
-    CREATE INDEX {name}_by_photo ON {name} (photo_id);
-    """
+    _run(
+        database,
+        f"""
+        CREATE TABLE {name} (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            vector BLOB NOT NULL,               -- of unit length, little-endian
+            second REAL                         -- when in a video
+        );
+        CREATE INDEX {name}_by_photo ON {name} (photo_id);
+        """,
+    )
+
+
+def _run(database: sqlite3.Connection, script: str) -> None:
+    for statement in _statements(script):
+        database.execute(statement)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements one by one: `executescript` would commit before the first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -12,7 +12,7 @@ from diptych.encode.encoder import Encoder, Features
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
-from diptych.library.paths import restored
+from diptych.library.paths import LOCATED, source_of
 from diptych.library.photos import Model, unpack
 from diptych.library.query import Photo, Picture, Term, Words
 
@@ -22,14 +22,29 @@ Numbers = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A photo that was found, and its cosine with the query."""
+    """A photo that was found, and its cosine with the query.
+
+    `source` is where it is: a path, or of a catalogue's pictures an address or TABLE#KEY. `second` is the time of a
+    video's frame that was found, of all its frames the best; `text` is what a catalogue says of it.
+    """
 
     id: int
-    path: Path
+    source: str
+    is_file: bool
     score: float
     width: int
     height: int
     taken_at: str | None
+    relevance: float | None = None
+    second: float | None = None
+    text: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file. LibraryError for a catalogue's picture that is in none."""
+        if not self.is_file:
+            raise LibraryError(f"{self.source} is not a file: its `source` says where the picture is.")
+        return Path(self.source)
 
 
 def query_vector(
@@ -62,11 +77,11 @@ def query_vector(
 
 
 def photo_vector(database: sqlite3.Connection, model: Model, photo: int) -> Features:
-    """(E,) of unit length: a photo's own vector."""
-    row = database.execute(f"SELECT vector FROM {model.table} WHERE photo_id = ?", (photo,)).fetchone()
-    if row is None:
+    """(E,) of unit length: a photo's own vector, of a video the mean of its frames'."""
+    rows = database.execute(f"SELECT vector FROM {model.table} WHERE photo_id = ?", (photo,)).fetchall()
+    if not rows:
         raise LibraryError(f"There is no photo {photo} with a vector of {model.name}.")
-    vector = unpack(row[0], model)
+    vector = np.sum([unpack(row[0], model) for row in rows], axis=0)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
@@ -85,14 +100,14 @@ def allowed_photos(database: sqlite3.Connection, filters: Filters) -> Ids | None
 def best_rows(
     matrix: Matrix, query: Features, *, top: int, skip: int = 0, allowed: Ids | None = None, threshold: float = -2.0
 ) -> tuple[Ids, Numbers]:
-    """Rows and cosines of the best photos, `skip` left out and then at most `top`."""
+    """Rows and cosines of the best photos, `skip` left out and then at most `top`; of a video its best frame."""
     rows = None if allowed is None else np.flatnonzero(_is_among(matrix.photos, allowed))
     if rows is not None and len(rows) < _GATHERED_SHARE * len(matrix):
         scores = matrix.rows(rows) @ query
     else:
         scores = matrix.scores(query)
         scores = scores if rows is None else scores[rows]
-    order = _best(scores, top + skip)[skip:]
+    order = _best_photos(scores, matrix.photos if rows is None else matrix.photos[rows], top + skip)[skip:]
     chosen, found = order if rows is None else rows[order], scores[order]
     is_enough = found >= threshold
     return chosen[is_enough], found[is_enough]
@@ -102,21 +117,15 @@ def hits(database: sqlite3.Connection, model: Model, matrix: Matrix, rows: Ids, 
     """The photos of some rows, in their order; those that went meanwhile are left out."""
     found = []
     query = (
-        f"SELECT photos.*, roots.path AS root FROM {model.table} AS vectors "
+        f"SELECT photos.id, width, height, taken_at, second, text, {LOCATED} FROM {model.table} AS vectors "
         "JOIN photos ON photos.id = photo_id JOIN roots ON roots.id = root_id WHERE vectors.id = ?"
     )
     for id, score in zip(matrix.ids[rows].tolist(), scores.tolist(), strict=True):
         row = database.execute(query, (id,)).fetchone()
         if row is not None:
-            hit = Hit(
-                id=row["id"],
-                path=Path(restored(row["root"])) / restored(row["path"]),
-                score=score,
-                width=row["width"],
-                height=row["height"],
-                taken_at=row["taken_at"],
-            )
-            found.append(hit)
+            source, is_file = source_of(row)
+            facts = {name: row[name] for name in ("id", "width", "height", "taken_at", "second", "text")}
+            found.append(Hit(source=source, is_file=is_file, score=score, **facts))
     return found
 
 
@@ -124,6 +133,17 @@ def _is_among(numbers: Ids, allowed: Ids) -> np.ndarray[Any, np.dtype[np.bool_]]
     table = np.zeros(max(numbers.max(initial=0), allowed.max(initial=0)) + 1, np.bool_)
     table[allowed] = True
     return table[numbers]
+
+
+def _best_photos(scores: Numbers, photos: Ids, count: int) -> Ids:
+    """Places of the largest, one a photo, in order."""
+    wanted = count
+    while True:
+        places = _best(scores, wanted)
+        _, first = np.unique(photos[places], return_index=True)
+        if len(first) >= min(count, len(places)) or wanted >= len(scores):
+            return places[np.sort(first)][:count]
+        wanted *= 4  # some are frames of one video
 
 
 def _best(scores: Numbers, count: int) -> Ids:

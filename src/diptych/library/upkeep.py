@@ -1,5 +1,6 @@
 """Roots moved and removed, and the check that a library is what it should be."""
 
+import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from diptych.library import photos
 from diptych.library.database import LibraryError, faults, transaction
 from diptych.library.matrix import stored_matrix
-from diptych.library.paths import restored, stored
+from diptych.library.paths import LOCATED, restored, source_of, stored
 from diptych.library.photos import Model, iter_vectors, unpack
 
 _UNIT = 2e-3  # what float16 may take from a length of 1
@@ -102,12 +103,13 @@ def _without_vectors(models: list[Model]) -> str:
 def listed(database: sqlite3.Connection) -> list[dict[str, Any]]:
     """All photos as plain data, by path."""
     rows = database.execute(
-        "SELECT photos.id, roots.path AS root, photos.path, width, height, format, taken_at, taken_zone, camera, "
-        "latitude, longitude, lower(hex(hash)) AS hash "
-        "FROM photos JOIN roots ON roots.id = root_id ORDER BY root, photos.path"
+        "SELECT photos.id, width, height, format, taken_at, taken_zone, camera, latitude, longitude, seconds, text, "
+        f"fields, lower(hex(hash)) AS hash, {LOCATED} FROM photos JOIN roots ON roots.id = root_id "
+        "ORDER BY root, photos.path"
     )
     plain = []
-    for row in map(dict, rows):
-        path = Path(restored(row.pop("root"))) / restored(row["path"])
-        plain.append({**row, "path": str(path)})
+    for row in rows:
+        facts = {name: row[name] for name in row.keys() if name not in ("root", "kind", "path", "source")}  # noqa: SIM118
+        facts["fields"] = None if row["fields"] is None else json.loads(row["fields"])
+        plain.append({"id": facts.pop("id"), "path": source_of(row)[0], **facts})
     return plain

@@ -15,11 +15,18 @@ IGNORE_FILE: Final = ".diptychignore"
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """`path` is relative to the root, its parts joined by /; names that are not UTF-8 are as os.fsdecode gives them."""
+    """`path` is relative to the root, its parts joined by /; names that are not UTF-8 are as os.fsdecode gives them.
+
+    In a catalogue `path` is the row's key, and the rest what the row says: where the picture is (None: in the row
+    itself), its text, and its other columns as a JSON object. What has no mtime has a number that changes with it.
+    """
 
     path: str
     size: int
     mtime_ns: int
+    source: str | None = None
+    text: str | None = None
+    fields: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -27,12 +34,14 @@ class Walk:
     """One pass over a root, and what it had to leave out.
 
     `suffixes` are lower-case with their dot. Links are not followed unless asked for; then a folder is entered once.
+    `without` is a folder that is never entered: the library's own, whose thumbnails are no photos.
     """
 
     root: Path
     suffixes: frozenset[str]
     hidden: bool = False
     follow_links: bool = False
+    without: Path | None = None
     unread: list[str] = field(default_factory=list)  # folders whose files are unknown, with a / at the end
     links: int = 0  # that were not followed
 
@@ -51,6 +60,8 @@ class Walk:
                     if entry.is_symlink() and not self.follow_links:
                         self.links += 1
                     elif entry.is_dir():
+                        if self.without is not None and Path(entry.path) == self.without:
+                            continue
                         if not _is_ignored(path + "/", rules) and self._is_new(path, entered):
                             folders.append((path + "/", rules))
                     elif self._is_wanted(entry.name) and entry.is_file() and not _is_ignored(path, rules):

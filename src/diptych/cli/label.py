@@ -1,7 +1,6 @@
 """`diptych label`: every photo of a folder or a library named by labels."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from diptych.cli.printing import console, one_line
 
 if TYPE_CHECKING:
     from diptych.library.labelling import Labelled, LabelRule
+    from diptych.library.tally import Tally
 
 _NONE = "none of these"
 _BAR = 24  # columns
@@ -41,6 +41,7 @@ def label(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a row a photo to a .parquet, .csv or .jsonl file.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a contact sheet of each label, as one HTML page.")] = None,
     as_json: Json = False,
     library: Library = None,
     model: Model = None,
@@ -57,6 +58,7 @@ def label(
     from diptych.cli.pointing import refreshed
     from diptych.library.labelling import LabelRule
     from diptych.library.results import check_results_path
+    from diptych.library.sheet import write_sheet
     from diptych.library.target import open_target
     from diptych.zeroshot import write_prompts
 
@@ -65,23 +67,28 @@ def label(
     write_prompts(names, template)  # what is wrong with these is said before anything is read or loaded
     if output is not None:
         check_results_path(output)
+    if html is not None:
+        check_results_path(html, (".html",))
     target = open_target(place, library=library, model=model, dtype=dtype, device=device)
     with target.library:
         refreshed(target)
-        rows = target.library.label(names, template, rule=rule, filters=target.filters)
-        counts = Counter(_put(rows, output, rule, as_json=as_json))
+        tally = _put(target.library.label(names, template, rule=rule, filters=target.filters), output, rule, as_json)
+        if html is not None:
+            groups = [(_heading(name, count), tally.sheet(target.library, name)) for name, count in tally.ranked()]
+            write_sheet(html, f"Labels of {tally.photos:,} photos", groups)
     if not as_json:
-        _print_summary(counts)
+        _print_summary(tally.ranked())
 
 
-def _put(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", *, as_json: bool) -> Iterator[str | None]:
-    """Print the rows or write them; the names of the labels that they have, None for a photo without any."""
+def _put(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", as_json: bool) -> "Tally":
+    """Print the rows or write them, and count their labels."""
     import json
 
     from diptych.library.labelling import columns, record
     from diptych.library.results import open_results
+    from diptych.library.tally import Tally
 
-    printed = []
+    tally, printed = Tally(), []
     writing = nullcontext() if output is None else open_results(output, columns(rule))
     with writing as write:
         for row in rows:
@@ -91,11 +98,22 @@ def _put(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", *, 
                 printed.append(record(row, rule))
             elif output is None:
                 _print_row(row)
-            yield from (label.name for label in row.labels)
-            if not row.labels:
-                yield None
+            tally.add(row.id, row.source, _names(row))
     if as_json:
         typer.echo(json.dumps(printed, indent=2))
+    return tally
+
+
+def _names(row: "Labelled") -> "list[tuple[str | None, float, str]]":
+    if row.labels:
+        return [
+            (each.name, each.probability, f"{each.probability:.0%}, cosine {each.cosine:.3f}") for each in row.labels
+        ]
+    return [(None, row.none_of_these or 0.0, f"nearest: {row.nearest.name}, cosine {row.nearest.cosine:.3f}")]
+
+
+def _heading(name: str | None, count: int) -> str:
+    return f"{name or _NONE} ({count:,})"
 
 
 def _print_row(row: "Labelled") -> None:
@@ -103,18 +121,18 @@ def _print_row(row: "Labelled") -> None:
     typer.echo(f"{one_line(row.source.name)}  {held or _NONE}")
 
 
-def _print_summary(counts: "Counter[str | None]") -> None:
-    """How many photos each label has, most first, with bars; then those that have none."""
+def _print_summary(ranked: "list[tuple[str | None, int]]") -> None:
+    """How many photos each label has, with bars."""
     from rich.bar import Bar
     from rich.markup import escape
     from rich.table import Table
 
-    screen, most = console(), max(counts.values(), default=1)
+    screen, most = console(), max((count for _, count in ranked), default=1)
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(width=_BAR, no_wrap=True)
-    for name, count in sorted(counts.items(), key=lambda item: (item[0] is None, -item[1])):
+    for name, count in ranked:
         shown = f"[dim]{_NONE}[/dim]" if name is None else escape(name)
         table.add_row(shown, f"{count:,}", Bar(1.0, 0.0, count / most, width=_BAR, color="cyan"))
     screen.print(table)

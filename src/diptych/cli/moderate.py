@@ -1,7 +1,6 @@
 """`diptych moderate`: the photos of a folder or a library that a policy describes."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +11,10 @@ from diptych.cli.options import Json, Library, Model
 from diptych.cli.printing import one_line, print_table
 
 if TYPE_CHECKING:
+    from diptych.library.library import PhotoLibrary
     from diptych.library.moderation import Moderated, Reason
     from diptych.library.policy import Policy
+    from diptych.library.tally import Tally
 
 FOUND = 3  # the exit status for findings, where it was asked for
 
@@ -51,7 +52,7 @@ def moderate(
     from diptych.cli.pointing import refreshed
     from diptych.library.policy import read_policy
     from diptych.library.policy import sample_policy as sample
-    from diptych.library.results import check_results_path
+    from diptych.library.results import SUFFIXES, check_results_path
     from diptych.library.target import open_target
 
     if sample_policy:
@@ -60,27 +61,31 @@ def moderate(
     if policy is None:
         raise ValueError("Say what to look for: --policy FILE. --sample-policy prints one to begin with.")
     rules = read_policy(policy)
+    page = output if output is not None and output.suffix.lower() == ".html" else None
     if output is not None:
-        check_results_path(output)
+        check_results_path(output, (".html", *SUFFIXES))
     target = open_target(place, library=library, model=model, dtype=dtype, device=device)
     with target.library:
         refreshed(target)
         photos = target.library.moderate(rules, filters=target.filters)
-        counts = Counter(_put(photos, output, every=every, as_json=as_json))
+        tally = _put(photos, None if page else output, every=every, is_shown=output is None, as_json=as_json)
+        if page is not None:
+            _write_page(page, target.library, rules, tally)
     if not as_json:
-        _print_summary(rules, counts)
-    if fail_on_findings and counts.total() > counts[None]:
+        _print_summary(rules, tally)
+    if fail_on_findings and tally.counts:
         raise typer.Exit(FOUND)
 
 
-def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, as_json: bool) -> Iterator[str | None]:
-    """Print the findings or write them; the name of each category that was found, and None for each photo."""
+def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, is_shown: bool, as_json: bool) -> "Tally":
+    """Print the findings or write them, and count them by category."""
     import json
 
     from diptych.library.moderation import COLUMNS, record
     from diptych.library.results import open_results
+    from diptych.library.tally import Tally
 
-    printed = []
+    tally, printed = Tally(), []
     writing = nullcontext() if output is None else open_results(output, COLUMNS)
     with writing as write:
         for photo in photos:
@@ -89,21 +94,37 @@ def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, as_
                     write(record(photo, reason))
                 if as_json:
                     printed.append(record(photo, reason))
-                elif output is None:
+                elif is_shown:
                     _print_reason(photo, reason)
-            yield None
-            yield from (reason.category.name for reason in photo.found)
+            tally.add(
+                photo.id, photo.source, [(each.category.name, each.probability, _why(each)) for each in photo.found]
+            )
     if as_json:
         typer.echo(json.dumps(printed, indent=2))
+    return tally
+
+
+def _write_page(page: Path, library: "PhotoLibrary", policy: "Policy", tally: "Tally") -> None:
+    from diptych.library.sheet import write_sheet
+
+    groups = [
+        (f"{each.name}: {tally.counts[each.name]:,} to {each.action}", tally.sheet(library, each.name))
+        for each in policy.category
+    ]
+    about = ["A model's guesses, for a person to look at: photos are missed, and found that are fine."]
+    write_sheet(page, f"Findings in {tally.photos:,} photos", groups, about=about)
+
+
+def _why(reason: "Reason") -> str:
+    return f"{reason.probability:.0%} ({reason.above:+.0%}), {reason.prompt!r} cosine {reason.cosine:.3f}"
 
 
 def _print_reason(photo: "Moderated", reason: "Reason") -> None:
-    found = f"{reason.category.action}: {reason.category.name} {reason.probability:.0%} ({reason.above:+.0%})"
-    typer.echo(f"{one_line(photo.source.name)}  {found}, {reason.prompt!r} cosine {reason.cosine:.3f}")
+    typer.echo(f"{one_line(photo.source.name)}  {reason.category.action}: {reason.category.name} {_why(reason)}")
 
 
-def _print_summary(policy: "Policy", counts: "Counter[str | None]") -> None:
-    photos = counts[None]
+def _print_summary(policy: "Policy", tally: "Tally") -> None:
+    counts, photos = tally.counts, tally.photos
     rows = [
         (each.name, each.action, f"{counts[each.name]:,}", f"{counts[each.name] / max(photos, 1):.1%}")
         for each in policy.category

@@ -84,9 +84,7 @@ class Moderator:
 
     def _reasons(self, category: Category, photos: PhotoVectors, background: Array) -> list[Reason]:
         """How a category fits each photo."""
-        prompts, exceptions = (
-            photos.rows @ self._stacked(texts).T for texts in (category.prompts, category.exceptions)
-        )
+        prompts, exceptions = self._cosines(photos, category.prompts), self._cosines(photos, category.exceptions)
         best = prompts.max(axis=1)
         chances = 1 - none_of_these(best, background)
         if category.exceptions:

@@ -23,13 +23,10 @@ _ROWS_AT_ONCE: Final = 8_192
 _BETWEEN: Final = "; "  # the items of a list, in CSV
 
 
-def check_results_path(path: Path, also: tuple[str, ...] = ()) -> None:
-    """Raise before the work rather than after it: ValueError for a name that says no format, DiptychError for a place.
-
-    `also` are suffixes that the caller writes by other means.
-    """
-    if path.suffix.lower() not in (*SUFFIXES, *also):
-        raise ValueError(f"{path} must end in {', '.join((*also, *SUFFIXES)[:-1])} or {SUFFIXES[-1]}.")
+def check_results_path(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> None:
+    """Raise before the work rather than after it: ValueError for a name of no format, DiptychError for a bad place."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path} must end in {' or '.join(filter(None, [', '.join(suffixes[:-1]), suffixes[-1]]))}.")
     if path.is_dir():
         raise DiptychError(f"{path} is a folder, where a file is to be written.")
     if not path.absolute().parent.is_dir():
@@ -116,5 +113,5 @@ def _parquet() -> Any:  # noqa: ANN401 (modules)
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise needs_extra("Writing Parquet files", "pyarrow", "train") from error
+        raise needs_extra("Writing Parquet files", "pyarrow", "library") from error
     return pa, pq

@@ -1,0 +1,49 @@
+"""How many photos each name was given, and a few of the surest of each: for a summary and a contact sheet."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from diptych.library.photo_vectors import Source
+from diptych.library.sheet import SheetPhoto
+
+if TYPE_CHECKING:
+    from diptych.library.library import PhotoLibrary
+
+_SHOWN: Final = 100  # photos of one name on a sheet
+
+
+class Tally:
+    """Photos counted by name, where None is the name of those that were given none."""
+
+    def __init__(self) -> None:
+        self.photos = 0
+        self.counts: Counter[str | None] = Counter()
+        self._surest: dict[str | None, list[tuple[float, int, Source, str]]] = {}
+
+    def add(self, id: int, source: Source, names: Iterable[tuple[str | None, float, str]]) -> None:
+        """Count a photo under each of its names, which come with a probability of 0 to 1 and a caption."""
+        self.photos += 1
+        for name, probability, caption in names:
+            self.counts[name] += 1
+            kept, entry = self._surest.setdefault(name, []), (probability, -id, source, caption)
+            if len(kept) < _SHOWN:
+                heapq.heappush(kept, entry)
+            else:
+                heapq.heappushpop(kept, entry)
+
+    def ranked(self) -> list[tuple[str | None, int]]:
+        """Names with their counts, most first, None last."""
+        return sorted(self.counts.items(), key=lambda item: (item[0] is None, -item[1]))
+
+    def sheet(self, library: "PhotoLibrary", name: str | None) -> Iterable[SheetPhoto]:
+        """The surest photos of a name, first those of the highest probability."""
+        for probability, negative_id, source, caption in sorted(self._surest.get(name, ()), reverse=True):
+            yield SheetPhoto(
+                path=Path(source.name) if source.is_file else source.name,
+                thumbnail=library.thumbnail(-negative_id),
+                caption=caption,
+                bar=probability,
+            )

@@ -13,6 +13,7 @@ from diptych.encode.encoder import Encoder, Features
 from diptych.library import photos, upkeep
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
+from diptych.library.embedding_files import Dtype, open_embeddings
 from diptych.library.filters import Filters
 from diptych.library.indexing import IndexReport, index
 from diptych.library.jobs import recent_jobs
@@ -23,6 +24,8 @@ from diptych.library.photos import Model
 from diptych.library.query import Photo, Term, parse_query
 from diptych.library.roots import FolderRoot, Root, known_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
+from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnail
+from diptych.library.transfer import ImportReport, Place, export_library, exported_model, import_embeddings
 from diptych.library.upkeep import CheckReport
 
 if TYPE_CHECKING:
@@ -273,6 +276,51 @@ class PhotoLibrary:
     def photos(self) -> list[dict[str, Any]]:
         """All photos with what is known of them, by path."""
         return upkeep.listed(self._database)
+
+    def thumbnail(self, photo: int, *, side: int = SIDE, second: float | None = None) -> Thumbnail:
+        """A small JPEG of a photo, of a video its frame at `second`; made at first view and kept in the library.
+
+        Where there is none it says why, and raises nothing.
+        """
+        return photo_thumbnail(self._database, self.folder, photo, side=side, second=second)
+
+    def export(self, target: str | os.PathLike[str], *, dtype: Dtype | None = None) -> int:
+        """Write all vectors of the model with what is known of their photos: to a .parquet file, or to a folder.
+
+        How many they are. `dtype` is theirs in the library by default. What is at the target is replaced as a whole.
+        """
+        return export_library(self._database, self.model(), Path(target), dtype=dtype)
+
+    def import_(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        root: str | os.PathLike[str] | None = None,
+        unseen: bool = False,
+        path_column: str = "path",
+        vector_column: str = "vector",
+    ) -> Iterator[ImportReport]:
+        """Put the vectors of a file into the library without encoding anything; a report after each commit.
+
+        A file that `export` wrote says all itself. For vectors made elsewhere, by the model that the library was opened
+        with, `root` is the folder under which their pictures lie; with `unseen` these need not be there. Each report is
+        the same object, grown. LibraryError where the file cannot be read, or its vectors are of another width.
+        """
+        file = open_embeddings(Path(source), path_column=path_column, vector_column=vector_column)
+        exported = None if root is not None else exported_model(file)
+        if exported is None and root is None:
+            raise ValueError(
+                f"{source} was not exported from a library: say under which folder its pictures lie (root)."
+            )
+        with only_writer(self.folder):
+            if exported is not None:
+                model = photos.add_model(self._database, exported, exported.name)
+            else:
+                encoder = self._encoder = self._encoder or self._load(items=1)
+                model = photos.add_model(self._database, encoder, self.model_name)
+            place = None if root is None else Place(root=absolute(root), unseen=unseen)
+            yield from import_embeddings(self._database, file, model, place)
+            open_matrix(self._database, self.folder, model)
 
     def check(self) -> CheckReport:
         """Whether everything in the library is whole."""

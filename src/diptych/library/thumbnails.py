@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from diptych.errors import DiptychError, ImageError
+from diptych.library.paths import LOCATED, restored, source_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,6 +21,7 @@ SIDE: Final = 256  # pixels, of the longer side
 _SIDES: Final = range(16, 2_049)
 _QUALITY: Final = 80
 _FOLDER: Final = "thumbnails"
+_FETCH_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,41 @@ def thumbnail(
         with suppress(OSError):  # a full or read-only disk costs the next view the time of this one
             _keep(library, kept, jpeg)
     return Thumbnail(jpeg=jpeg)
+
+
+def photo_thumbnail(
+    database: sqlite3.Connection, library: Path, photo: int, *, side: int = SIDE, second: float | None = None
+) -> Thumbnail:
+    """That of a photo of the library; of one whose file has changed since it was indexed, as it is now and not kept."""
+    query = (
+        f"SELECT size, mtime_ns, hash, roots.settings AS settings, {LOCATED} "
+        "FROM photos JOIN roots ON roots.id = root_id WHERE photos.id = ?"
+    )
+    row = database.execute(query, (photo,)).fetchone()
+    if row is None:
+        return Thumbnail(reason=f"There is no photo {photo}.")
+    name, is_file = source_of(row)
+    content: bytes | None = row["hash"]
+    if is_file:
+        with suppress(OSError):  # gone: what is kept is still what it was
+            now = Path(name).stat()
+            content = content if (now.st_size, now.st_mtime_ns) == (row["size"], row["mtime_ns"]) else None
+        return thumbnail(library, content, name, side=side, second=second)
+    return thumbnail(library, content, lambda: _catalogue_picture(row), side=side)
+
+
+def _catalogue_picture(row: sqlite3.Row) -> bytes:
+    """What an address gives, or what lies in the table."""
+    from diptych.fetch import fetch_bytes
+    from diptych.library.catalogue_root import CatalogueRoot
+    from diptych.library.walk import FoundFile
+
+    if row["source"] is not None:
+        return fetch_bytes(restored(row["source"]), timeout_seconds=_FETCH_SECONDS, allow_private=True)
+    root, key = CatalogueRoot.from_settings(Path(restored(row["root"])), row["settings"]), restored(row["path"])
+    for file in root.open([FoundFile(key, 0, 0)]):
+        return file.read()
+    raise ImageError(f"{root.path} has no row {key!r} any more.")
 
 
 def _place(library: Path, content: bytes, side: int, second: float | None) -> Path:
@@ -104,7 +142,15 @@ def _jpeg(source: "ImageSource", side: int, second: float | None) -> bytes:
 
 def _picture(source: "ImageSource", side: int, second: float | None) -> "Image":
     from diptych.images import open_image
+    from diptych.library.raw import RAW_SUFFIXES, read_raw
+    from diptych.library.video import VIDEO_SUFFIXES, read_frame
 
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fsdecode(source))
+        if second is not None or path.suffix.lower() in VIDEO_SUFFIXES:
+            source = read_frame(path, second or 0.0).picture
+        elif path.suffix.lower() in RAW_SUFFIXES:
+            source = read_raw(path.read_bytes(), str(path)).preview
     return open_image(source, shortest_side=side)
 
 

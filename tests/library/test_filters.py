@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from diptych.library.field_filters import OPERATORS, FieldFilter, casefold, parse_field_filter
+from diptych.library.field_filters import OPERATORS, FieldFilter, parse_field_filter
 from diptych.library.filters import Filters
 
 PRODUCTS: list[dict[str, Any]] = [
@@ -24,7 +24,6 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 def table(*fields: Mapping[str, Any] | None) -> sqlite3.Connection:
     database = sqlite3.connect(":memory:")
-    database.create_function("casefold", 1, casefold, deterministic=True)
     database.execute("CREATE TABLE photos (id INTEGER PRIMARY KEY, fields TEXT)")
     rows = [(number, None if each is None else json.dumps(each)) for number, each in enumerate(fields)]
     database.executemany("INSERT INTO photos VALUES (?, ?)", rows)
@@ -87,11 +86,22 @@ def test_numbers_may_be_given_as_numbers() -> None:
 @example(name='a"b', value="'; DROP TABLE photos; --", other="x")
 @example(name="a\\b.c[0]", value='"', other="\\")
 @example(name="$", value="?", other="NULL")
+@example(name="a", value="*[^a-z]?", other="b")
 def test_any_column_and_any_text_can_be_asked_for(name: str, value: str, other: str) -> None:
     database = table({name: value, f"{name}_": other}, {name: ["x", value]}, {f"{name}x": value}, {name: value + "!"})
     assert found(database, FieldFilter(name=name, op="=", value=value)) == [0, 1]
     assert found(database, FieldFilter(name=name, op="!=", value=value)) == [3]
     assert found(database, FieldFilter(name=name, op="~", value=value)) == [0, 1, 3]
+
+
+@given(part=TEXTS.filter(str.strip), text=TEXTS)
+def test_a_part_is_found_in_either_case_and_nothing_else_is(part: str, text: str) -> None:
+    database = table({"a": text + part + text}, {"a": text})
+    simple = [sign for sign in part if len(sign.upper()) == 1 == len(sign.upper().lower())]
+    upper = "".join(sign.upper() if sign in simple and sign.upper().lower() == sign else sign for sign in part)
+    assert found(database, FieldFilter(name="a", op="~", value=upper))[:1] == [0]
+    is_part = part.casefold() in text.casefold() or part.upper() in text.upper()
+    assert is_part or found(database, FieldFilter(name="a", op="~", value=part)) == [0]
 
 
 @given(name=TEXTS, value=TEXTS.filter(str.strip), op=st.sampled_from(OPERATORS))
@@ -119,6 +129,7 @@ def test_quotes_within_a_value_are_its_own() -> None:
         ('brand=" "', "The filter on 'brand' says nothing"),
         ('""=Acme', "A filter on a column names it, such as brand=Acme"),
         ("price=<20", "'price=<20' is no filter on a column: its sign is one of =, !=, <, <=, >, >=, ~."),
+        ("brand~" + "a" * 4_001, "The filter on 'brand' looks for 4,001 characters: 4,000 are the most."),
         ("brand=\udcff", "The filter on 'brand' is not Unicode text"),
     ],
 )
@@ -132,3 +143,8 @@ def test_a_filter_that_says_nothing_is_refused_in_a_line(text: str, message: str
 def test_an_unknown_operator_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^A filter on a column is by =, !=, <, <=, >, >=, ~, got 'LIKE'\.$"):
         FieldFilter(name="brand", op="LIKE", value="A%")  # type: ignore[arg-type]
+
+
+def test_the_longest_part_is_looked_for() -> None:
+    part = "\U00010400" * 4_000  # four bytes, in either case
+    assert found(table({"a": f"x{part.lower()}"}), FieldFilter(name="a", op="~", value=part)) == [0]

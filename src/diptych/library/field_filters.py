@@ -18,6 +18,7 @@ OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
 _QUOTED: Final = r'"((?:[^"\\]|\\.)*)"'
 _FILTER: Final = re.compile(rf"(?:{_QUOTED}|([^=!<>~\"]+))\s*(==|<=|>=|!=|=|<|>|~)\s*(.*)", re.DOTALL)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_LONGEST: Final = 4_000  # characters of a part: SQLite takes patterns of 50,000 bytes
 _EXAMPLES: Final = 'such as brand=Acme, price<=20, colour!=red or title~shoe; put other signs into quotes: "a=b"=c'
 
 
@@ -40,6 +41,10 @@ class FieldFilter:
             raise ValueError(f"A filter on a column names it, {_EXAMPLES}.")
         if not str(self.value).strip():
             raise ValueError(f"The filter on {self.name!r} says nothing: write a value after the {self.op}.")
+        if self.op == "~" and len(str(self.value)) > _LONGEST:
+            raise ValueError(
+                f"The filter on {self.name!r} looks for {len(str(self.value)):,} characters: {_LONGEST:,} are the most."
+            )
         try:
             f"{self.name}{self.value}".encode()
         except UnicodeEncodeError as error:
@@ -63,7 +68,7 @@ class FieldFilter:
         text = f"iif({item}.type IN ('true', 'false'), {item}.type, CAST({item}.atom AS TEXT))"
         value = self.value if isinstance(self.value, str) else json.dumps(self.value)
         if self.op == "~":
-            return f"instr(casefold({text}), ?) > 0", (casefold(value),)
+            return f"{text} GLOB ?", (_pattern(value),)
         op = "=" if self.op == "!=" else self.op
         number = _number(value)
         if number is None:
@@ -86,9 +91,14 @@ def parse_field_filter(text: str) -> FieldFilter:
     return FieldFilter(name=name, op=op, value=_unescaped(in_quotes[1]) if in_quotes else value)
 
 
-def casefold(text: str | None) -> str | None:
-    """For SQL: a text without the difference of upper and lower case, of all letters and not of ASCII's alone."""
-    return None if text is None else text.casefold()
+def _pattern(part: str) -> str:
+    """For GLOB: texts with a part, its letters in either case. LIKE knows the cases of ASCII's letters only."""
+    return "*" + "".join(map(_either_case, part)) + "*"
+
+
+def _either_case(sign: str) -> str:
+    cases = {sign, *(case for case in (sign.lower(), sign.upper(), sign.casefold()) if len(case) == 1)}
+    return f"[{''.join(sorted(cases))}]" if len(cases) > 1 or sign in "*?[" else sign
 
 
 def _number(text: str) -> float | None:

@@ -52,7 +52,7 @@ def server(photos: Path) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(photos))) as http:
-        thread = threading.Thread(target=http.serve_forever)
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{http.server_port}"
         http.shutdown()
@@ -193,3 +193,16 @@ def test_an_address_that_gives_nothing_is_an_image_error(photos: Path, server: s
 def test_a_root_comes_back_from_its_settings(tmp_path: Path) -> None:
     root = table(tmp_path, PRODUCTS)
     assert CatalogueRoot.from_settings(root.path, root.settings) == root
+
+
+def test_a_row_of_another_key_says_its_own_of_a_known_picture(library: PhotoLibrary, photos: Path) -> None:
+    library.index(table(photos, PRODUCTS))
+    number = library.search("a cat", top=1)[0].id
+    renamed = {**PRODUCTS[0], "sku": "1-b", "title": "A kitten", "price": 3}
+    assert library.index(table(photos, [renamed, *PRODUCTS[1:]])).moved == 1
+    [hit] = library.search("a cat", filters=Filters(fields=(parse_field_filter("price=3"),)))
+    assert (hit.id, hit.text, hit.source) == (number, "A kitten", str(photos / "cat.jpg"))
+    again = {**renamed, "sku": "1-c", "title": "Another kitten", "price": 4}
+    assert library.index(table(photos, [renamed, again, *PRODUCTS[1:]])).copied == 1
+    cheap = library.search("a cat", filters=Filters(fields=(parse_field_filter("price<5"),)))
+    assert sorted(str(hit.text) for hit in cheap) == ["A kitten", "Another kitten"]

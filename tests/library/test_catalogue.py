@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.data.sample import DataError
+from diptych.errors import DiptychError
 from diptych.library.catalogue import Catalogue, CatalogueError, Row
 from diptych.library.cells import AddressImage, BytesImage, FileImage, clean, csv_value
 
@@ -266,3 +268,14 @@ def test_two_columns_that_are_not_there_are_named_together(tmp_path: Path) -> No
         CatalogueError, match=r"has no column 'id' and 'words'\. It has: sku, photo, title, price, sold\."
     ):
         rows(product_table(tmp_path, ".csv"), "id", "words")
+
+
+def test_only_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {suffix: product_table(tmp_path, suffix) for suffix in (".csv", ".jsonl", ".parquet")}
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    assert len(rows(tables[".csv"])) == len(rows(tables[".jsonl"])) == 2
+    with pytest.raises(
+        DiptychError, match=r"needs pyarrow, which is not installed: pip install 'diptych\[library\]'\.$"
+    ):
+        rows(tables[".parquet"])

@@ -5,18 +5,42 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diptych.cli.hits import Output, show_hits
 from diptych.cli.options import Json, Library, Model
-from diptych.cli.printing import one_line
 
 if TYPE_CHECKING:
     from diptych.library.filters import Near
-    from diptych.library.search import Hit
+    from diptych.library.query import Term
+
+Paths = Annotated[bool, typer.Option("--paths", help="Print paths alone.")]
+Zero = Annotated[bool, typer.Option("-0", help="Paths, each ended by a NUL: for xargs -0.")]
+Html = Annotated[
+    Path | None, typer.Option("--html", help="Write a contact sheet, too: one HTML file with the pictures.")
+]
+Opens = Annotated[bool, typer.Option("--open", help="Open the contact sheet, or else the best photo.")]
+Pictures = Annotated[
+    bool | None,
+    typer.Option(
+        "--pictures/--no-pictures",
+        help="Show the photos in the terminal. \\[default: where it says that it can]",
+        show_default=False,
+    ),
+]
 
 
 def search(
     query: Annotated[
-        str, typer.Argument(help='Words, or terms: "dog + 0.5:snow - people", "img:beach.jpg", "photo:17".')
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[QUERY]",
+            help='Words, or terms: "dog + 0.5:snow - people", "img:beach.jpg", "photo:17".',
+            show_default=False,
+        ),
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", "-i", help="A picture to find the like of; added to the words, if there are any."),
+    ] = None,
     library: Library = None,
     model: Model = None,
     top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
@@ -29,18 +53,28 @@ def search(
     image_format: Annotated[str | None, typer.Option("--format", help="JPEG, PNG, HEIF ...")] = None,
     min_side: Annotated[int | None, typer.Option(min=1, help="Pixels of the shorter side.")] = None,
     near: Annotated[str | None, typer.Option(help="Latitude, longitude and kilometres: 48.86,2.35,20.")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help='Of a catalogue: "brand=Acme", "price<=20", "title~shoe". May be repeated.')
+    ] = None,
     where: Annotated[str | None, typer.Option(help="SQL over the table photos: \"camera LIKE 'Leica%'\".")] = None,
     as_json: Json = False,
-    as_paths: Annotated[bool, typer.Option("--paths", help="Print paths alone.")] = False,
-    zero: Annotated[bool, typer.Option("-0", help="Paths, each ended by a NUL: for xargs -0.")] = False,
+    as_paths: Paths = False,
+    zero: Zero = False,
+    html: Html = None,
+    opens: Opens = False,
+    pictures: Pictures = None,
 ) -> None:
     """Find photos of the library by words, by example, or by both.
 
     [dim]Example: diptych search "two dogs in snow" --since 2023[/dim]
     """
+    from diptych.library.field_filters import parse_field_filter
     from diptych.library.filters import Filters
     from diptych.library.library import PhotoLibrary
 
+    output = Output(as_json=as_json, as_paths=as_paths, zero=zero, html=html, opens=opens, pictures=pictures)
+    terms = _terms(query, image)
+    names = [each.name for each in image or ()]
     filters = Filters(
         folder=str(folder.expanduser().resolve()) if folder else None,
         since=since,
@@ -49,11 +83,12 @@ def search(
         format=image_format,
         min_side=min_side,
         near=_near(near) if near else None,
+        fields=tuple(map(parse_field_filter, field or ())),
         where=where,
     )
     with PhotoLibrary.open(library, model=model) as opened:
-        hits = opened.search(query, filters=filters, top=top, skip=skip, threshold=threshold)
-    _print_hits(hits, as_json=as_json, as_paths=as_paths, zero=zero)
+        hits = opened.search(terms, filters=filters, top=top, skip=skip, threshold=threshold)
+        show_hits(opened, hits, output, title=" + ".join([*filter(None, [query]), *names]), first=skip + 1)
 
 
 def similar(
@@ -62,7 +97,11 @@ def similar(
     model: Model = None,
     top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
     as_json: Json = False,
-    as_paths: Annotated[bool, typer.Option("--paths", help="Print paths alone.")] = False,
+    as_paths: Paths = False,
+    zero: Zero = False,
+    html: Html = None,
+    opens: Opens = False,
+    pictures: Pictures = None,
 ) -> None:
     """Find the photos of the library that look most like one, without itself.
 
@@ -71,25 +110,22 @@ def similar(
     from diptych.library.library import PhotoLibrary
     from diptych.library.query import Picture, Term
 
+    output = Output(as_json=as_json, as_paths=as_paths, zero=zero, html=html, opens=opens, pictures=pictures)
     path = photo.expanduser().resolve()
     with PhotoLibrary.open(library, model=model) as opened:
-        hits = opened.search([Term(Picture(str(photo)))], top=top + 1)
-    _print_hits([hit for hit in hits if hit.source != str(path)][:top], as_json=as_json, as_paths=as_paths, zero=False)
+        hits = opened.search([Term(Picture(str(path)))], top=top + 1)
+        others = [hit for hit in hits if hit.source != str(path)][:top]
+        show_hits(opened, others, output, title=f"Like {path.name}")
 
 
-def _print_hits(hits: "list[Hit]", *, as_json: bool, as_paths: bool, zero: bool) -> None:
-    import json
+def _terms(query: str | None, images: list[Path] | None) -> "list[Term]":
+    """Those of the words, and each picture as one more."""
+    from diptych.library.query import Picture, Term, parse_query
 
-    if zero:
-        typer.echo("".join(f"{hit.source}\0" for hit in hits), nl=False)
-    elif as_json:
-        typer.echo(json.dumps([{"path": hit.source, **vars(hit)} for hit in hits], indent=2))
-    elif as_paths:
-        for hit in hits:
-            typer.echo(hit.source)
-    else:
-        for hit in hits:
-            typer.echo(f"{hit.score:.3f}  {one_line(hit.source)}")
+    if query is None and not images:
+        raise ValueError('Say what to find, in words ("two dogs in snow") or by example (--image photo.jpg).')
+    words = list(parse_query(query)) if query is not None else []
+    return [*words, *(Term(Picture(str(image.expanduser()))) for image in images or ())]
 
 
 def _near(text: str) -> "Near":

@@ -1,0 +1,161 @@
+"""What a search found, as a table, lines, JSON, paths, a contact sheet, or opened in a viewer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from diptych.cli.printing import is_terminal, one_line
+
+if TYPE_CHECKING:
+    from diptych.cli.terminal_pictures import Protocol
+    from diptych.library.library import PhotoLibrary
+    from diptych.library.search import Hit
+
+_RELEVANT = 0.5
+_JSON = ("is_file", "score", "relevance", "width", "height", "taken_at", "second", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What was asked for; `pictures` is None where the terminal decides."""
+
+    as_json: bool = False
+    as_paths: bool = False
+    zero: bool = False
+    html: Path | None = None
+    opens: bool = False
+    pictures: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.as_json and (self.as_paths or self.zero):
+            raise ValueError("Give --json or --paths, not both: each is all that is printed.")
+
+
+def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *, title: str, first: int = 1) -> None:
+    """Print the hits, whose best has the rank `first`; then write the sheet and open what is to be opened."""
+    if not hits:
+        typer.echo("diptych: no photo is left by the filters.", err=True)
+    elif all(hit.relevance is not None and hit.relevance < _RELEVANT for hit in hits):
+        typer.echo("diptych: nothing matches: no photo stands out for this query; these are the nearest.", err=True)
+    if output.as_json:
+        import json
+
+        typer.echo(json.dumps([as_plain(hit) for hit in hits], indent=2))
+    elif output.zero:
+        typer.echo("".join(f"{hit.source}\0" for hit in hits), nl=False)
+    elif output.as_paths:
+        for hit in hits:
+            typer.echo(hit.source)
+    elif protocol := _protocol(output.pictures):
+        _print_pictures(library, hits, first, protocol)
+    elif is_terminal():
+        _print_table(hits, first)
+    else:
+        for line in _aligned([_columns(hit) for hit in hits]):
+            typer.echo(line)
+    if output.html is not None:
+        _write_sheet(library, hits, output.html, title)
+    if output.opens and hits:
+        from diptych.cli.viewer import open_in_viewer
+
+        best = Path(hits[0].source) if hits[0].is_file else hits[0].source
+        open_in_viewer(output.html or best)
+
+
+def as_plain(hit: "Hit") -> dict[str, Any]:
+    """A hit as `--json` prints it."""
+    return {"id": hit.id, "path": hit.source, **{name: getattr(hit, name) for name in _JSON}}
+
+
+def describe_second(second: float) -> str:
+    """A moment of a video: 1:04.5, or 1:02:04.5 after the first hour."""
+    minutes, seconds = divmod(round(second, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
+
+
+def _columns(hit: "Hit") -> list[str]:
+    """Cosine, relevance, time within a video, path; empty where there is nothing to say."""
+    relevance = "" if hit.relevance is None else f"{hit.relevance:.0%}"
+    second = "" if hit.second is None else describe_second(hit.second)
+    return [f"{hit.score:.3f}", relevance, second, one_line(hit.source)]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Lines of columns that are as wide as need be, the last one free; a column that is empty in all is left out."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row[:-1], widths, strict=False) if width) + f"  {row[-1]}"
+        for row in rows
+    ]
+
+
+def _print_table(hits: "Sequence[Hit]", first: int) -> None:
+    from rich.bar import Bar
+    from rich.table import Table
+    from rich.text import Text
+
+    from diptych.cli.printing import console
+
+    has_relevance = any(hit.relevance is not None for hit in hits)
+    has_seconds = any(hit.second is not None for hit in hits)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("", "cosine", *(("relevance", "") if has_relevance else ()), *(("at",) if has_seconds else ())):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("pixels", justify="right", no_wrap=True, style="dim")
+    table.add_column("taken", no_wrap=True, style="dim")
+    table.add_column("photo", overflow="fold")
+    for rank, hit in enumerate(hits, start=first):
+        score, relevance, second, source = _columns(hit)
+        bar = Bar(1.0, 0.0, hit.relevance or 0.0, width=8, color="cyan")
+        relevant = (bar, relevance) if has_relevance else ()
+        at = (second,) if has_seconds else ()
+        size, date = f"{hit.width} x {hit.height}", (hit.taken_at or "")[:10]
+        table.add_row(f"{rank}", score, *relevant, *at, size, date, Text(source))
+    console().print(table)
+
+
+def _protocol(wanted: bool | None) -> "Protocol | None":
+    """Which pictures to print; those that were asked for are sixels where the terminal does not say what it knows."""
+    if wanted is False or not is_terminal():
+        return None
+    import os
+
+    from diptych.cli.terminal_pictures import protocol_of
+
+    return protocol_of(os.environ) or ("sixel" if wanted else None)
+
+
+def _print_pictures(library: "PhotoLibrary", hits: "Sequence[Hit]", first: int, protocol: "Protocol") -> None:
+    from diptych.cli.terminal_pictures import shown
+
+    lines = _aligned([[str(rank), *_columns(hit)] for rank, hit in enumerate(hits, start=first)])
+    for hit, line in zip(hits, lines, strict=True):
+        made = library.thumbnail(hit.id, second=hit.second)
+        typer.echo(shown(made.jpeg, protocol) if made.jpeg else one_line(made.reason))
+        typer.echo(line)
+
+
+def _write_sheet(library: "PhotoLibrary", hits: "Sequence[Hit]", target: Path, title: str) -> None:
+    from diptych.library.sheet import SheetPhoto, write_sheet
+
+    photos = (
+        SheetPhoto(
+            path=Path(hit.source) if hit.is_file else hit.source,
+            thumbnail=library.thumbnail(hit.id, second=hit.second),
+            caption=_caption(hit),
+            bar=hit.relevance,
+        )
+        for hit in hits
+    )
+    write_sheet(target, title, [("", photos)])
+    typer.echo(f"diptych: {len(hits):,} photos on {target}.", err=True)
+
+
+def _caption(hit: "Hit") -> str:
+    parts = [f"cosine {hit.score:.3f}", (hit.taken_at or "")[:10]]
+    parts += [describe_second(hit.second)] if hit.second is not None else []
+    return ", ".join(filter(None, parts)) + (f"\n{hit.text}" if hit.text else "")

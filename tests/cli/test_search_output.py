@@ -1,0 +1,183 @@
+"""What `diptych search` and `diptych similar` print, draw, write and open."""
+
+import base64
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import diptych, environment
+from PIL import Image
+
+from diptych.cli.hits import describe_second
+from diptych.demo.photographs import find_photographs
+
+NAMES = ("chelsea", "coffee", "rocket")
+KEYS = ["id", "path", "is_file", "score", "relevance", "width", "height", "taken_at", "second", "text"]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small photographs in the folder photos, beside a library of them."""
+    folder = tmp_path_factory.mktemp("work") / "photos"
+    folder.mkdir()
+    for path in find_photographs():
+        if path.stem in NAMES:
+            with Image.open(path) as photograph:
+                photograph.convert("RGB").resize((120, 80)).save(folder / f"{path.stem}.jpg")
+    done = diptych("index", folder, "--library", folder.parent / "library")
+    assert done.returncode == 0, done.stderr
+    return folder.parent / "library"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> tuple[dict[str, str], Path]:
+    """Variables under which xdg-open and the browser note what they are given, and the file they note it in."""
+    notes = tmp_path / "opened"
+    for name in ("xdg-open", "a-browser"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} $@" >> "{notes}"\n')
+        program.chmod(0o755)
+    return {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "BROWSER": ""}, notes
+
+
+def in_terminal(*arguments: object, **variables: str) -> str:
+    """What the command prints to a terminal of its own."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "diptych", *map(str, arguments)]
+    unnamed = {"TERM_PROGRAM": "", "LC_TERMINAL": "", "TERM": "xterm-256color"}
+    process = subprocess.Popen(command, stdout=follower, stderr=follower, env=environment(**{**unnamed, **variables}))
+    os.close(follower)
+    shown = bytearray()
+    try:
+        while block := os.read(leader, 65_536):
+            shown += block
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(leader)
+    assert process.wait() == 0, shown.decode()
+    return shown.decode()
+
+
+def test_a_pipe_is_given_aligned_lines_and_json_has_every_key(library: Path) -> None:
+    lines = diptych("search", "a cat", "--library", library).stdout.splitlines()
+    hits = json.loads(diptych("search", "a cat", "--json", "--library", library).stdout)
+    assert [list(hit) for hit in hits] == [KEYS] * 3
+    assert [line.split()[0] for line in lines] == [f"{hit['score']:.3f}" for hit in hits]
+    assert [line.split("  ")[-1] for line in lines] == [hit["path"] for hit in hits]
+    assert len({line.index("/") for line in lines}) == 1, "the paths begin in one column"
+    first = hits[0]
+    assert (first["is_file"], first["width"], first["height"]) == (True, 120, 80)
+    assert first["path"].endswith("chelsea.jpg")
+    assert [first[name] for name in ("taken_at", "second", "text")] == [None, None, None]
+    assert all(hit["relevance"] is None or 0 <= hit["relevance"] <= 1 for hit in hits)
+
+
+def test_a_terminal_is_given_a_table_with_ranks(library: Path) -> None:
+    shown = in_terminal("search", "a cat", "--library", library, "--skip", "1")
+    assert "\x1b_G" not in shown
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    header, *rows = [line for line in plain.splitlines() if line.strip()]
+    assert header.split()[0] == "cosine"
+    assert [row.split()[0] for row in rows if "jpg" in row] == ["2", "3"]
+    assert "120 x 80" in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "begins", "count"),
+    [
+        ({"TERM": "xterm-kitty"}, [], "\x1b_Ga=T,f=100", 2),
+        ({"TERM_PROGRAM": "iTerm.app"}, [], "\x1b]1337;File=inline=1", 2),
+        ({}, ["--pictures"], "\x1bPq", 2),
+        ({"TERM": "xterm-kitty"}, ["--no-pictures"], "\x1b_G", 0),
+    ],
+)
+def test_pictures_are_drawn_where_the_terminal_can(
+    variables: dict[str, str], options: list[str], begins: str, count: int, library: Path
+) -> None:
+    shown = in_terminal("search", "a cat", "--top", 2, *options, "--library", library, **variables)
+    assert shown.count(begins) == count
+    assert "chelsea.jpg" in shown
+
+
+def test_a_pipe_is_given_no_pictures(library: Path) -> None:
+    assert "\x1b" not in diptych("search", "a cat", "--pictures", "--library", library, TERM="xterm-kitty").stdout
+
+
+def test_a_contact_sheet_holds_the_pictures(library: Path, tmp_path: Path) -> None:
+    done = diptych("search", "a <cat>", "--html", tmp_path / "sheet.html", "--paths", "--library", library)
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr.endswith(f"diptych: 3 photos on {tmp_path / 'sheet.html'}.\n")
+    page = (tmp_path / "sheet.html").read_text()
+    assert "<h1>a &lt;cat&gt;</h1>" in page
+    jpegs = [base64.b64decode(data) for data in re.findall(r"base64,([^\"]+)", page)]
+    assert [jpeg[:2] for jpeg in jpegs] == [b"\xff\xd8"] * 3
+    assert len(list(library.glob("thumbnails/*/*.jpg"))) == 3
+    assert diptych("library", "check", "--library", library).stdout == "3 photos, 3 vectors, 0 faults\n"
+
+
+def test_what_was_found_is_opened(library: Path, tmp_path: Path, opened: tuple[dict[str, str], Path]) -> None:
+    variables, notes = opened
+    sheet = tmp_path / "sheet.html"
+    photo = library.parent / "photos" / "chelsea.jpg"
+    diptych("search", "a cat", "--open", "--library", library, **variables)
+    diptych("search", "a cat", "--open", "--html", sheet, "--library", library, **variables)
+    diptych("search", "a cat", "--open", "--html", sheet, "--library", library, **{**variables, "BROWSER": "a-browser"})
+    assert notes.read_text().splitlines() == [f"xdg-open {photo}", f"xdg-open {sheet}", f"a-browser {sheet}"]
+
+
+def test_a_viewer_that_fails_or_is_not_there_is_said_in_one_line(
+    library: Path, tmp_path: Path, opened: tuple[dict[str, str], Path]
+) -> None:
+    variables, _ = opened
+    (tmp_path / "xdg-open").write_text("#!/bin/sh\nexit 3\n")
+    done = diptych("search", "a cat", "--open", "--library", library, **variables)
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 3)
+    assert done.stderr.endswith(f"xdg-open could not open {library.parent}/photos/chelsea.jpg (exit status 3).\n")
+    done = diptych("search", "a cat", "--open", "--library", library, PATH="/nowhere", BROWSER="")
+    assert done.returncode == 1
+    assert done.stderr.endswith("there is no xdg-open. Open it by hand.\n")
+
+
+def test_pictures_are_terms_beside_words_or_alone(library: Path) -> None:
+    rocket = library.parent / "photos" / "rocket.jpg"
+    alone = json.loads(diptych("search", "--image", rocket, "--json", "--library", library).stdout)
+    assert Path(alone[0]["path"]) == rocket
+    assert alone[0]["score"] == pytest.approx(1, abs=5e-3)  # float16, and the encoder's other way of resizing
+    both = json.loads(diptych("search", "a cat", "-i", rocket, "--json", "--library", library).stdout)
+    written = json.loads(diptych("search", f"a cat + img:{rocket}", "--json", "--library", library).stdout)
+    assert [(hit["id"], hit["score"]) for hit in both] == [(hit["id"], hit["score"]) for hit in written]
+    like = diptych("similar", rocket, "--paths", "--library", library).stdout.splitlines()
+    assert len(like) == 2
+    assert str(rocket) not in like
+
+
+def test_nothing_left_is_said_and_is_an_empty_list(library: Path) -> None:
+    done = diptych("search", "a cat", "--camera", "Leica", "--json", "--library", library)
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    assert done.stderr == "diptych: no photo is left by the filters.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Say what to find, in words"),
+        (["cat", "--json", "--paths"], "Give --json or --paths, not both"),
+        (["cat", "--field", "brand"], "'brand' is no filter on a column"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(arguments: list[str], message: str, library: Path) -> None:
+    done = diptych("search", *arguments, "--library", library)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("second", "text"), [(0.0, "0:00.0"), (64.46, "1:04.5"), (59.96, "1:00.0"), (3_724.5, "1:02:04.5")]
+)
+def test_a_moment_is_written_as_players_do(second: float, text: str) -> None:
+    assert describe_second(second) == text

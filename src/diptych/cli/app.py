@@ -22,6 +22,7 @@ from diptych.cli.models import models
 from diptych.cli.moderate import moderate
 from diptych.cli.search import search, similar
 from diptych.cli.train import plot, train
+from diptych.cli.transfer import export, import_
 
 app = typer.Typer(
     add_completion=False,
@@ -51,6 +52,8 @@ for verb in (
     app.command()(verb)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
+library.command()(export)
+library.command("import")(import_)
 app.add_typer(library, name="library")
 
 

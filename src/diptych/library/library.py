@@ -307,11 +307,11 @@ class PhotoLibrary:
         the same object, grown. LibraryError where the file cannot be read, or its vectors are of another width.
         """
         file = open_embeddings(Path(source), path_column=path_column, vector_column=vector_column)
-        exported = None if root is not None else exported_model(file)
+        exported = exported_model(file)
         if exported is None and root is None:
-            raise ValueError(
-                f"{source} was not exported from a library: say under which folder its pictures lie (root)."
-            )
+            raise ValueError(f"{source} is no library's export: say under which folder its pictures lie (root).")
+        if exported is not None and root is not None:
+            raise ValueError(f"{source} says itself where its photos lie: leave root out, and relocate the root later.")
         with only_writer(self.folder):
             if exported is not None:
                 model = photos.add_model(self._database, exported, exported.name)

@@ -23,6 +23,7 @@ from diptych.cli.moderate import moderate
 from diptych.cli.search import search, similar
 from diptych.cli.train import plot, train
 from diptych.cli.transfer import export, import_
+from diptych.cli.watch import watch
 
 app = typer.Typer(
     add_completion=False,
@@ -35,6 +36,7 @@ for verb in (
     demo,
     classify,
     index,
+    watch,
     search,
     similar,
     label,

@@ -8,6 +8,8 @@ import typer
 from diptych.cli.options import Library, Model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from diptych.library.indexing import IndexReport
 
 
@@ -33,22 +35,29 @@ def index(
     [dim]Example: diptych index ~/Pictures[/dim]
     """
     from diptych.library.library import PhotoLibrary
-    from diptych.library.paths import absolute
-    from diptych.library.roots import FolderRoot
-    from diptych.progress import Progress
+    from diptych.library.roots import folder_roots
 
     with PhotoLibrary.open(library, model=model, device=device, dtype=dtype, create_missing=True) as opened:
-        roots = [
-            FolderRoot(path=absolute(path), hidden=hidden, follow_links=follow_links, without=absolute(opened.folder))
-            for path in folders or ()
-        ]
-        with Progress(total=None, label="Photos", unit="photos") as shown:
-            for report in opened.iter_index(*roots, retry_failures=retry_failures):
-                shown.update(report.done, report.total)
-        _print_report(report)
+        roots = folder_roots(folders or (), library=opened.folder, hidden=hidden, follow_links=follow_links)
+        report = shown_to_the_end(opened.iter_index(*roots, retry_failures=retry_failures))
+    typer.echo(counted(report))
+    _say_what_is_missing(report)
 
 
-def _print_report(report: "IndexReport") -> None:
+def shown_to_the_end(run: "Iterator[IndexReport]") -> "IndexReport":
+    """The last report of a run, whose progress is shown meanwhile."""
+    from diptych.library.indexing import IndexReport
+    from diptych.progress import Progress
+
+    report = IndexReport()
+    with Progress(total=None, label="Photos", unit="photos") as shown:
+        for report in run:
+            shown.update(report.done, report.total)
+    return report
+
+
+def counted(report: "IndexReport") -> str:
+    """What a run did, in one line."""
     counts = {
         "new": report.encoded,
         "moved": report.moved,
@@ -56,7 +65,10 @@ def _print_report(report: "IndexReport") -> None:
         "gone": report.forgotten,
         "unchanged": report.unchanged,
     }
-    typer.echo(", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no photos")
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no photos"
+
+
+def _say_what_is_missing(report: "IndexReport") -> None:
     if report.failed:
         typer.echo(f"diptych: {report.failed:,} files could not be read: diptych library failures.", err=True)
     if report.links:

@@ -22,7 +22,7 @@ from diptych.library.matrix import open_matrix
 from diptych.library.paths import absolute, restored
 from diptych.library.photos import Model
 from diptych.library.query import Photo, Term, parse_query
-from diptych.library.roots import FolderRoot, Root, known_roots
+from diptych.library.roots import Root, folder_roots, known_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
 from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnail
 from diptych.library.transfer import ImportReport, Place, export_library, exported_model, import_embeddings
@@ -110,7 +110,7 @@ class PhotoLibrary:
         """
         encoder = self._encoder = self._encoder or self._load(items=_MANY, preprocess="fast")
         with only_writer(self.folder):
-            chosen = [self._root(root) for root in roots] or known_roots(self._database, self.folder)
+            chosen = [self._root(root) for root in roots] or self.roots()
             model = photos.add_model(self._database, encoder, self.model_name)
             yield from index(self._database, chosen, encoder, model, retry_failures=retry_failures)
             open_matrix(self._database, self.folder, model)
@@ -203,7 +203,7 @@ class PhotoLibrary:
         return photo_vector(self._database, self.model(), photo)
 
     def roots(self) -> list[Root]:
-        """What the library was filled from."""
+        """All that the library was filled from, as it was gone through the last time."""
         return known_roots(self._database, self.folder)
 
     @property
@@ -246,9 +246,7 @@ class PhotoLibrary:
         return encoder_for(self.model_name, items=items, preprocess=preprocess, **self._loading)
 
     def _root(self, root: str | os.PathLike[str] | Root) -> Root:
-        if not isinstance(root, str | os.PathLike):
-            return root
-        return FolderRoot(path=absolute(root), without=absolute(self.folder))
+        return folder_roots([root], library=self.folder)[0] if isinstance(root, str | os.PathLike) else root
 
     def info(self) -> dict[str, Any]:
         """What the library holds, as plain data."""

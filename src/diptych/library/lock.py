@@ -13,14 +13,18 @@ from diptych.library.database import LibraryError
 _NAME: Final = "indexing.lock"
 
 
+class LibraryHeldError(LibraryError):
+    """Another process is writing to the library."""
+
+
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the library in `folder` for the block. LibraryError, which names the holder, where another process does."""
+    """Hold the library in `folder` for the block. LibraryHeldError, which names who has it, where another does."""
     path = folder / _NAME
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         if not _try_lock(descriptor):
-            raise LibraryError(
+            raise LibraryHeldError(
                 f"The library {folder} is being indexed by {_holder(path)}: wait for it, or stop it. "
                 "Searching goes on meanwhile."
             )

@@ -1,6 +1,7 @@
 """What a library is filled from: a folder, or a catalogue. Each says what there is, and opens what is wanted of it."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,17 @@ class FolderRoot:
         """Each file, to be read by whoever decodes it."""
         for found in wanted:
             yield PhotoFile(self.path, found)
+
+
+def folder_roots(
+    folders: Iterable[str | os.PathLike[str]], *, library: Path, hidden: bool = False, follow_links: bool = False
+) -> list[Root]:
+    """Folders as roots of a library, whose own folder is never entered."""
+    without = absolute(library)
+    return [
+        FolderRoot(path=absolute(folder), hidden=hidden, follow_links=follow_links, without=without)
+        for folder in folders
+    ]
 
 
 def known_roots(database: sqlite3.Connection, library: Path) -> list[Root]:

@@ -1,0 +1,44 @@
+"""`diptych watch`: the library kept up to date while folders change."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diptych.cli.index import counted, shown_to_the_end
+from diptych.cli.options import Library, Model
+
+
+def watch(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER...]", help="Folders of photos. \\[default: all that the library knows]"),
+    ] = None,
+    library: Library = None,
+    model: Model = None,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Enter hidden folders, too.")] = False,
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="Follow links to files and folders.")] = False,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+) -> None:
+    """Index folders, then again whatever changes in them, until Ctrl-C. A line for each change.
+
+    [dim]Example: diptych watch ~/Pictures[/dim]
+    """
+    import threading
+
+    from diptych.library.library import PhotoLibrary
+    from diptych.library.roots import folder_roots
+    from diptych.library.watching import watch as watch_roots
+
+    with PhotoLibrary.open(library, model=model, device=device, dtype=dtype, create_missing=True) as opened:
+        roots = folder_roots(folders or (), library=opened.folder, hidden=hidden, follow_links=follow_links)
+        roots = roots or opened.roots()
+        if not roots:
+            raise ValueError("The library knows no folder yet: name one, diptych watch FOLDER.")
+        typer.echo(f"diptych: watching {', '.join(str(root.path) for root in roots)} (Ctrl-C ends it)", err=True)
+        for run in watch_roots(opened, roots, stop=threading.Event()):
+            report = shown_to_the_end(run)
+            if report.done or report.forgotten:
+                typer.echo(f"{time.strftime('%H:%M:%S')}  {counted(report)}")

@@ -1,0 +1,94 @@
+"""Folders that change while they are watched."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from diptych.library.library import PhotoLibrary
+
+
+def picture(path: Path, colour: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")  # moved in whole: a half-written picture would be a failure for a moment
+    Image.new("RGB", (64, 64), colour).save(beside, "PNG")
+    beside.rename(path)
+
+
+def names(library: Path) -> set[str]:
+    with PhotoLibrary.open(library) as opened:
+        return {Path(photo["path"]).name for photo in opened.photos()}
+
+
+def wait_for(library: Path, expected: set[str], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not (library / "library.db").exists() or names(library) != expected:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, names(library)
+        time.sleep(0.1)
+
+
+def test_what_changes_is_indexed_until_it_is_stopped(tmp_path: Path) -> None:
+    photos, library = tmp_path / "photos", tmp_path / "photos" / "library"  # within: its own files are no changes
+    picture(photos / "red.png", "red")
+    command = [sys.executable, "-m", "diptych", "watch", str(photos), "--library", str(library)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        wait_for(library, {"red.png"}, process)
+        picture(photos / "new" / "green.png", "green")
+        wait_for(library, {"red.png", "green.png"}, process)
+        (photos / "red.png").rename(photos / "new" / "scarlet.png")
+        wait_for(library, {"scarlet.png", "green.png"}, process)
+        (photos / "new" / "green.png").unlink()
+        wait_for(library, {"scarlet.png"}, process)
+        time.sleep(2)  # what it wrote itself would come back by now
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert [line.split("  ", 1)[1] for line in output.splitlines()] == [
+        "1 new",
+        "1 new, 1 unchanged",
+        "1 moved, 1 unchanged",
+        "1 gone, 1 unchanged",
+    ]
+    assert errors.splitlines()[0] == f"diptych: watching {photos} (Ctrl-C ends it)"
+    assert "Traceback" not in errors
+
+
+def test_a_watched_library_waits_for_who_has_it(tmp_path: Path) -> None:
+    picture(tmp_path / "photos" / "red.png", "red")
+    library = tmp_path / "library"
+    with PhotoLibrary.open(library, create_missing=True) as opened:
+        run = opened.iter_index(tmp_path / "photos")
+        next(run)  # it holds the library now
+        command = [sys.executable, "-m", "diptych", "watch", str(tmp_path / "photos"), "--library", str(library)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(5)
+            assert process.poll() is None
+            picture(tmp_path / "photos" / "blue.png", "blue")
+            list(run)
+            wait_for(library, {"red.png", "blue.png"}, process)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "is not there: plug its disk in, or give a folder that is."),
+        ([], "The library knows no folder yet: name one, diptych watch FOLDER."),
+    ],
+)
+def test_nothing_to_watch_is_said(arguments: list[str], message: str, tmp_path: Path) -> None:
+    places = [str(tmp_path / each) for each in arguments]
+    command = [sys.executable, "-m", "diptych", "watch", *places, "--library", str(tmp_path / "library")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].endswith(message)

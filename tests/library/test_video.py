@@ -1,17 +1,25 @@
 """Videos made here, each frame with its number written on it as black and white bars: read at times that are known."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
 import pytest
 
+from diptych.errors import ImageError
 from diptych.images import open_image
 from diptych.library.video import (
     VIDEO_SUFFIXES,
+    VideoReader,
+    frame_files,
+    frame_times,
     read_frame,
     read_frames,
     read_video,
@@ -162,3 +170,187 @@ def test_pixels_that_are_not_square_are_widened(tmp_path: Path) -> None:
     facts = read_video(path)
     assert (facts.width, facts.height) == (2 * WIDTH, HEIGHT)
     assert open_image(read_frame(path, 1.3).picture).size == (2 * WIDTH, HEIGHT)
+
+
+def test_frame_may_be_a_keyframe_shortly_before(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", keyframe_every=10)
+    frames = read_frames(path, [1.2, 1.9, 2.1, 3.3], tolerance=0.25)
+    assert [number_on(frame.picture) for frame in frames] == [10, 19, 20, 33]
+
+
+def test_last_frame_stands_for_the_time_that_it_is_shown(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    assert seen(path, [3.9, 3.95, 4.05]) == [39, 39, 39]
+    with pytest.raises(ImageError, match=r"a\.mp4: no frame at 60\.0 s: the video ends before it"):
+        read_frame(path, 60)
+
+
+def test_video_of_one_frame(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=[0])
+    facts = read_video(path)
+    assert facts.seconds is not None
+    assert facts.seconds <= 0.1
+    assert [number_on(file.read()) for file in frame_files(path, facts.seconds)] == [0]
+
+
+def test_length_that_no_header_tells_is_counted(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", options={"live": "1"})
+    with av.open(str(path)) as container:
+        assert container.duration is None
+    assert read_video(path).seconds == pytest.approx(4.0, abs=0.11)
+    assert seen(path, [0.5, 2.5]) == [5, 25]
+
+
+def test_frame_times_are_the_middles_of_equal_parts() -> None:
+    assert frame_times(0) == (0.0,)
+    assert frame_times(0.8) == (0.4,)
+    assert frame_times(6) == (1.0, 3.0, 5.0)
+    assert frame_times(30) == (5.0, 15.0, 25.0)
+    assert len(frame_times(31)) == 4
+    assert len(frame_times(600)) == len(frame_times(36_000)) == 60
+    assert frame_times(36_000)[:2] == (300.0, 900.0)
+
+
+def test_frame_files_are_read_by_threads_and_leave_nothing_open(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", keyframe_every=5)
+    files = frame_files(path, 4.0)
+    assert [(file.name, file.second, file.seekable()) for file in files] == [
+        (str(path), second, False) for second in frame_times(4.0)
+    ]
+    with ThreadPoolExecutor(3) as threads:
+        pictures = list(threads.map(lambda file: open_image(cast(BinaryIO, file)), files))
+    assert [picture.size for picture in pictures] == [(WIDTH, HEIGHT)] * 3
+    assert [file.second for file in files] == [0.5, 2.0, 3.0]  # keyframes within a quarter of a part, 0.33 s
+    assert path.resolve() not in open_files()
+
+
+def open_files() -> list[Path]:
+    """Those of this process, where the system has a folder of them."""
+    folder = Path("/proc/self/fd")
+    return [each.resolve() for each in folder.iterdir()] if folder.exists() else []
+
+
+@pytest.mark.parametrize("name", ["new\nline \U0001f431.mp4", "http:::x.mp4", "a|b%03d.mp4", "-i.mp4"])
+def test_any_file_name_is_a_file_name(name: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4").rename(tmp_path / name)
+    assert seen(path, [1.3]) == [13]
+
+
+def test_tags_that_are_no_text_leave_a_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", tags={"title": "A" * 12, "location": "-33.8688+151.2093/"})
+    path.write_bytes(path.read_bytes().replace(b"A" * 12, b"\xff" * 12))
+    assert read_video(path).latitude == -33.8688
+
+
+def write_sound(path: Path, *, cover: bool = False) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16_000)
+        if cover:
+            picture: Any = container.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+            picture.disposition = av.stream.Disposition.attached_pic
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(numbered(0), "rgb24")))
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), "fltp", "mono")
+        sound.sample_rate = 16_000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    return path
+
+
+def test_what_is_no_video_is_said_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bad = {
+        name: tmp_path / f"{name}.mp4"
+        for name in ("empty", "text", "picture", "cut", "sound", "song", "folder", "gone")
+    }
+    bad["empty"].write_bytes(b"")
+    bad["text"].write_text("only words\n" * 100)
+    bad["picture"].write_bytes(b"P6\n64 64\n255\n" + bytes(64 * 64 * 3))
+    bad["folder"].mkdir()
+    write_sound(bad["sound"])
+    write_sound(bad["song"], cover=True)
+    whole = write_video(tmp_path / "whole.mp4").read_bytes()
+    bad["cut"].write_bytes(whole[: len(whole) // 2])  # before its index, which comes last
+    for path in bad.values():
+        for read in (read_video, lambda path: read_frame(path, 1.0)):
+            with pytest.raises(ImageError) as told:
+                read(path)
+            assert str(told.value).startswith(f"{path}: ")
+            assert "\n" not in str(told.value)
+    reasons = {name: reason_of(path) for name, path in bad.items()}
+    assert reasons["empty"] == "empty, 0 bytes"
+    assert reasons["sound"] == reasons["song"] == "holds no video that can be decoded"
+    assert reasons["folder"] == "not a regular file"
+    assert reasons["cut"] == "cannot be read as a video (Invalid data found when processing input)"
+    assert capfd.readouterr() == ("", "")
+
+
+def reason_of(path: Path) -> str:
+    with pytest.raises(ImageError) as told:
+        read_video(path)
+    return str(told.value).removeprefix(f"{path}: ")
+
+
+def test_playlist_does_not_open_other_files(tmp_path: Path) -> None:
+    write_video(tmp_path / "secret.mts")
+    playlist = tmp_path / "a.mp4"
+    playlist.write_text(f"#EXTM3U\n#EXTINF:4,\n{tmp_path}/secret.mts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(ImageError, match="cannot be read as a video"):
+        read_video(playlist)
+    script = tmp_path / "b.mp4"
+    script.write_text(f"ffconcat version 1.0\nfile {tmp_path}/secret.mts\n")
+    with pytest.raises(ImageError, match="cannot be read as a video"):
+        read_video(script)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"), [("mp4", {"movflags": "faststart"}), ("mkv", {}), ("mts", {})], ids=["mp4", "mkv", "mts"]
+)
+def test_video_cut_short_gives_the_frames_that_it_holds(
+    suffix: str, options: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_video(tmp_path / f"a.{suffix}", frames=range(200), keyframe_every=10, options=options)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    assert seen(path, [0.5, 5.5]) == [5, 55]
+    with pytest.raises(ImageError, match=r"no frame at 19\.0 s"):
+        read_frame(path, 19.0)
+    assert capfd.readouterr().err == ""
+
+
+def test_damaged_videos_never_raise_anything_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = np.frombuffer(write_video(tmp_path / "a.mp4", keyframe_every=10).read_bytes(), np.uint8)
+    generator = np.random.default_rng(0)
+    path = tmp_path / "damaged.mp4"
+    for _ in range(30):
+        damaged = whole.copy()
+        damaged[generator.integers(0, len(whole), 60)] = generator.integers(0, 256, 60)
+        path.write_bytes(damaged.tobytes())
+        for second in (0.0, 2.5):
+            with suppress(ImageError):
+                assert open_image(read_frame(path, second).picture).width > 0
+        with suppress(ImageError):
+            assert read_video(path).width > 0
+    assert capfd.readouterr().err == ""
+
+
+def test_too_many_pixels_are_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    with pytest.raises(ImageError, match=r"a\.mp4: 128 x 96 pixels; between 1 and 10,000 are read"):
+        VideoReader(path, [0.0], max_pixels=10_000).read(0)
+
+
+def test_missing_av_is_said_with_the_command_to_install_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    code = f"""
+import sys
+sys.modules["av"] = None
+from diptych.errors import ImageError
+from diptych.library.video import read_frame, read_video
+for read in (read_video, lambda path: read_frame(path, 1.0)):
+    try:
+        read({str(path)!r})
+    except ImageError as error:
+        print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == f'{path}: videos need PyAV, which is not installed: pip install "diptych[video]"\n' * 2

@@ -22,6 +22,7 @@ MAX_PIXELS: Final = 200_000_000  # as open_image
 _CONTAINERS: Final = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,dv"
 _STEPS_BACK: Final = (0.0, 2.0, 10.0, 60.0)  # seconds before a time, where seeking to it lands too late
 _LEAST_RATIO: Final = 0.2
+_LAST_STAYS: Final = 1.0  # seconds that sound may go on after the last frame
 _DAMAGED_PACKETS: Final = 200
 _LATE: Final = 1e-3  # seconds; times of frames are rounded in many containers
 
@@ -31,7 +32,7 @@ class OpenVideo:
 
     def __init__(self, path: str | os.PathLike[str], max_pixels: int) -> None:
         """What av raises, and ImageError for what holds no video or too large a one."""
-        self._address = "file:" + str(Path(path).absolute())  # with a protocol, so that none is read out of the name
+        self._address = str(Path(path).absolute())  # so that no protocol is read out of the name
         self.max_pixels = max_pixels
         self._wanted = 0.0
         self._open()
@@ -53,6 +54,7 @@ class OpenVideo:
         self._zero = (self.container.start_time or 0) / av.time_base
         self._unit = float(self.stream.time_base or 0)
         self._position = -1.0  # the time of the frame decoded last
+        self._last: tuple[float, av.VideoFrame] | None = None
         self._frames = self._decode()
 
     def close(self) -> None:
@@ -78,20 +80,22 @@ class OpenVideo:
         return turned(rgb, display_matrix(frame))
 
     def find(self, second: float, tolerance: float) -> "tuple[float, av.VideoFrame]":
-        """The first frame at or after `second`, or a keyframe up to `tolerance` seconds before; else the last one.
+        """The first frame at or after `second`, or a keyframe up to `tolerance` seconds before; else the last one,
+        where that is shown until then.
 
         Going forward costs least: nothing is decoded twice.
         """
         self._wanted = second - tolerance
-        last = self._seek(second) if self._is_seeking_worth_it(second) else next(self._frames, None)
-        while last is not None:
-            time, frame = last
+        found = self._seek(second) if self._is_seeking_worth_it(second) else next(self._frames, None)
+        while found is not None:
+            self._last = found
+            time, frame = found
             if time >= second - _LATE or (frame.key_frame and time >= second - tolerance):
-                return last
-            if (following := next(self._frames, None)) is None and second < time + self._length(frame) + 1:
-                return last
-            last = following
-        raise ImageError(f"no frame at {second:.1f} s: the video ends before it or is damaged there")
+                return found
+            found = next(self._frames, None)
+        if self._last is None or second > self._last[0] + self._length(self._last[1]) + _LAST_STAYS:
+            raise ImageError(f"no frame at {second:.1f} s: the video ends before it or is damaged there")
+        return self._last
 
     def seconds(self) -> float:
         """The length; where neither container nor stream tells it, the whole file is read, and none decoded after."""
@@ -130,6 +134,7 @@ class OpenVideo:
         """
         import av
 
+        self._last = None
         for back in (step for step in _STEPS_BACK if step < second):
             timestamp = round((second - back + self._zero) / self._unit)
             try:

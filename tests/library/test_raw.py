@@ -188,6 +188,12 @@ def test_facts_are_those_of_the_raw() -> None:
     assert (facts.camera, facts.latitude, facts.longitude) == ("Nikon Z 9", -33.5, 151.2)
 
 
+@pytest.mark.parametrize("magic", [b"IIRO", b"IIRS", b"IIU\0"], ids=["Olympus", "Olympus too", "Panasonic"])
+def test_facts_are_read_from_a_tiff_by_another_number(magic: bytes) -> None:
+    facts = read_raw(magic + write_dng(6, jpeg=camera_jpeg())[4:], "a.orf").facts
+    assert (facts.format, facts.taken_zone, facts.latitude) == ("ORF", "+02:00", -33.5)
+
+
 def test_broken_exif_leaves_a_photo() -> None:
     dng = write_dng(6, jpeg=camera_jpeg()).replace(b"2023:05:01 12:20:30", b"\xff" * 19)
     photo = read_raw(dng, "a.dng")

@@ -192,7 +192,7 @@ def _arrow() -> Any:  # noqa: ANN401 (modules)
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise needs_extra("Parquet", "pyarrow", "train") from error
+        raise needs_extra("Parquet", "pyarrow", "library") from error
     return pa, pq
 
 

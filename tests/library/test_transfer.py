@@ -1,0 +1,314 @@
+"""Export and import: everything comes back, nothing twice, and what is no vector of a photo is refused and counted."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import diptych
+import seeded
+from diptych import DualEncoder
+from diptych.files import sha256_file
+from diptych.library.database import LibraryError
+from diptych.library.embedding_files import open_embeddings
+from diptych.library.library import PhotoLibrary
+from diptych.library.transfer import ImportReport
+
+NAMES = ("a.jpg", "sub/b.jpg", "caf\udce9.jpg", "two\nlines.jpg")
+TARGETS = pytest.mark.parametrize("target", ["out.parquet", "out"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four photos, one with EXIF, some with strange names."""
+    exif = Image.Exif()
+    exif[0x0110] = "Leica Q3"
+    exif.get_ifd(0x8769)[0x9003] = "2023:06:30 12:00:00"
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 24.0), 3: "E", 4: (2.0, 21.0, 3.0)})
+    for number, name in enumerate(NAMES):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(seeded.seeded_image(60 + number, 50, seed=number))
+        image.save(path, quality=92, exif=exif if number == 0 else Image.Exif())
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def indexed(tmp_path: Path, folder: Path, encoder: DualEncoder) -> PhotoLibrary:
+    library = PhotoLibrary.open(tmp_path / "library", encoder=encoder, model="small", create_missing=True)
+    library.index(folder)
+    return library
+
+
+def new_library(path: Path, encoder: DualEncoder | None = None) -> PhotoLibrary:
+    return PhotoLibrary.open(path, encoder=encoder, model="small" if encoder else None, create_missing=True)
+
+
+def imported(library: PhotoLibrary, source: Path, **options: Any) -> ImportReport:  # noqa: ANN401
+    report = list(library.import_(source, **options))[-1]
+    assert library.check().faults == ()
+    return report
+
+
+def vectors_of(library: PhotoLibrary) -> dict[str, bytes]:
+    rows = library._database.execute(
+        f"SELECT path, vector FROM {library.model().table} JOIN photos ON photos.id = photo_id"
+    )
+    return {repr(path): vector for path, vector in rows}
+
+
+def facts_of(library: PhotoLibrary) -> list[dict[str, Any]]:
+    return [{name: value for name, value in photo.items() if name != "id"} for photo in library.photos()]
+
+
+@TARGETS
+def test_a_library_comes_back_to_the_bit_and_index_finds_it_unchanged(
+    target: str, tmp_path: Path, folder: Path, indexed: PhotoLibrary, encoder: DualEncoder
+) -> None:
+    assert indexed.export(tmp_path / target) == 4
+    other = new_library(tmp_path / "other")
+    report = imported(other, tmp_path / target)
+    assert (report.total, report.done, report.added, report.refused) == (4, 4, 4, {})
+    assert facts_of(other) == facts_of(indexed)
+    assert vectors_of(other) == vectors_of(indexed)
+    assert (other.model().name, other.model().fingerprint) == ("small", encoder.fingerprint)
+    again = new_library(tmp_path / "other", encoder).index(folder)
+    assert (again.unchanged, again.encoded, again.forgotten) == (4, 0, 0)
+
+
+@TARGETS
+def test_a_second_import_changes_nothing(target: str, tmp_path: Path, indexed: PhotoLibrary) -> None:
+    indexed.export(tmp_path / target)
+    before = (vectors_of(indexed), indexed.model().revision, facts_of(indexed))
+    report = imported(indexed, tmp_path / target)
+    assert (report.added, report.unchanged) == (0, 4)
+    assert (vectors_of(indexed), indexed.model().revision, facts_of(indexed)) == before
+
+
+def test_parquet_is_what_other_programs_expect(tmp_path: Path, indexed: PhotoLibrary, encoder: DualEncoder) -> None:
+    indexed.export(tmp_path / "half.parquet")
+    indexed.export(tmp_path / "single.parquet", dtype="float32")
+    half, single = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("half", "single"))
+    assert half.schema.field("vector").type == pa.list_(pa.float16(), encoder.embed_dim)
+    assert single.schema.field("vector").type == pa.list_(pa.float32(), encoder.embed_dim)
+    assert np.array_equal(np.stack(half["vector"].to_numpy()), np.stack(single["vector"].to_numpy()))
+    about = json.loads(half.schema.metadata[b"diptych"])
+    assert about["model"] == {"name": "small", "fingerprint": encoder.fingerprint, "width": encoder.embed_dim}
+    first = half.slice(0, 1).drop_columns(["vector"]).to_pylist()[0]
+    photo = tmp_path / "photos" / "a.jpg"
+    assert (first["path"], first["root"], first["key"]) == (str(photo), str(photo.parent), "a.jpg")
+    assert (first["size"], first["mtime_ns"]) == (photo.stat().st_size, photo.stat().st_mtime_ns)
+    assert first["hash"] == sha256_file(photo)[:32]
+    assert (first["camera"], first["taken_at"], first["latitude"]) == ("Leica Q3", "2023-06-30T12:00:00", 48.8566667)
+    assert "caf\\udce9.jpg" in half["key"].to_pylist()
+
+
+def test_the_numpy_folder_is_read_by_numpy_alone(tmp_path: Path, indexed: PhotoLibrary) -> None:
+    indexed.export(tmp_path / "out")
+    vectors = np.load(tmp_path / "out" / "vectors.npy")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "photos.jsonl").read_text().splitlines()]
+    stored = vectors_of(indexed)
+    assert (vectors.dtype, len(vectors)) == (np.float16, 4)
+    assert [vector.tobytes() for vector in vectors] == [
+        stored[repr(row["key"].encode("utf-8", "surrogateescape") if "\udce9" in row["key"] else row["key"])]
+        for row in rows
+    ]
+
+
+def test_several_frames_of_one_file_stay_together(tmp_path: Path, indexed: PhotoLibrary) -> None:
+    """Rows of the same path are frames of a video, each with its second."""
+    vectors = np.eye(3, indexed.model().width, dtype=np.float32)
+    table = {"path": ["clip.mp4"] * 3, "second": [0.0, 2.5, 5.0], "vector": list(vectors)}
+    pq.write_table(pa.table(table), tmp_path / "frames.parquet")
+    report = imported(indexed, tmp_path / "frames.parquet", root=tmp_path / "videos", unseen=True)
+    assert report.added == 1
+    indexed.export(tmp_path / "all.parquet")
+    other = new_library(tmp_path / "other")
+    imported(other, tmp_path / "all.parquet")
+    rows = other._database.execute(f"SELECT second FROM {other.model().table} WHERE second NOT NULL ORDER BY id")
+    assert [row[0] for row in rows] == [0.0, 2.5, 5.0]
+
+
+def test_a_photo_that_has_changed_in_the_library_stays_as_it_is(
+    tmp_path: Path, folder: Path, indexed: PhotoLibrary
+) -> None:
+    indexed.export(tmp_path / "old.parquet")
+    Image.fromarray(seeded.seeded_image(90, 90, seed=9)).save(folder / "a.jpg")
+    indexed.index(folder)
+    before = vectors_of(indexed)
+    report = imported(indexed, tmp_path / "old.parquet")
+    assert (report.kept, report.unchanged, report.added) == (1, 3, 0)
+    assert vectors_of(indexed) == before
+
+
+def test_vectors_of_another_model_come_beside_those_that_are_there(
+    tmp_path: Path, folder: Path, indexed: PhotoLibrary
+) -> None:
+    indexed.export(tmp_path / "out")
+    about = tmp_path / "out" / "model.json"
+    about.write_text(about.read_text().replace('"small"', '"other"').replace(indexed.model().fingerprint, "f" * 16))
+    assert imported(indexed, tmp_path / "out").added == 4
+    assert [(model["name"], model["vectors"]) for model in indexed.info()["models"]] == [("other", 4), ("small", 4)]
+    assert len(indexed.photos()) == 4
+
+
+# ---- vectors made elsewhere
+
+
+def made_elsewhere(path: Path, names: Sequence[str | None], vectors: Sequence[Any], **columns: str) -> Path:
+    named = {columns.get("path_column", "path"): list(names), columns.get("vector_column", "vector"): list(vectors)}
+    pq.write_table(pa.table(named), path)
+    return path
+
+
+def test_vectors_made_elsewhere_are_stored_with_what_their_files_say(
+    tmp_path: Path, folder: Path, encoder: DualEncoder
+) -> None:
+    columns = {"path_column": "file", "vector_column": "embedding"}
+    features = encoder.encode_images([folder / name for name in ("a.jpg", "sub/b.jpg")])
+    names = [str(folder / "a.jpg"), "sub/b.jpg"]  # absolute, or under the root
+    source = made_elsewhere(tmp_path / "theirs.parquet", names, list(7.5 * features), **columns)
+    library = new_library(tmp_path / "new", encoder)
+    assert imported(library, source, root=folder, **columns).added == 2
+    assert imported(library, source, root=folder, **columns).unchanged == 2
+    hit = library.search(f"img:{folder / 'a.jpg'}", top=1)[0]
+    assert (hit.path, hit.taken_at) == (folder / "a.jpg", "2023-06-30T12:00:00")
+    assert hit.score == pytest.approx(1, abs=2e-3)  # float16 has rounded it
+    again = library.index(folder)
+    assert (again.unchanged, again.encoded) == (2, 2)
+
+
+def test_an_npy_folder_made_elsewhere_needs_two_files(tmp_path: Path, folder: Path, encoder: DualEncoder) -> None:
+    source = tmp_path / "theirs"
+    source.mkdir()
+    np.save(source / "vectors.npy", np.eye(2, encoder.embed_dim))
+    (source / "photos.jsonl").write_text('{"path": "a.jpg"}\n{"path": "sub/b.jpg"}\n')
+    assert imported(new_library(tmp_path / "new", encoder), source, root=folder).added == 2
+
+
+def test_pictures_that_are_not_here_can_be_taken_unseen_and_are_looked_at_later(
+    tmp_path: Path, folder: Path, encoder: DualEncoder
+) -> None:
+    vectors = list(np.eye(2, encoder.embed_dim))
+    source = made_elsewhere(tmp_path / "theirs.parquet", ["a.jpg", "gone.jpg"], vectors)
+    library = new_library(tmp_path / "new", encoder)
+    assert imported(library, source, root=folder, unseen=True).added == 2
+    report = library.index(folder)
+    assert (report.encoded, report.forgotten, report.unchanged) == (4, 1, 0)
+    assert library.search(f"img:{folder / 'a.jpg'}", top=1)[0].score == pytest.approx(1, abs=5e-3)
+
+
+def test_rows_that_are_no_vectors_of_photos_are_refused_and_counted(
+    tmp_path: Path, folder: Path, encoder: DualEncoder
+) -> None:
+    good = np.ones(encoder.embed_dim)
+    vectors = [good, 0 * good, good * np.nan, good[:5], None, good, good, good, good, np.where(good > 0, np.inf, 0)]
+    names = ["a.jpg", "b", "c", "d", "e", "../secret.jpg", "/etc/passwd", None, "gone.jpg", "f"]
+    source = made_elsewhere(tmp_path / "theirs.parquet", names, vectors)
+    report = imported(new_library(tmp_path / "new", encoder), source, root=folder)
+    assert (report.done, report.added) == (10, 1)
+    assert dict(report.refused) == {
+        "no vector of this width, or one of zeros or of what are no numbers": 5,
+        "a path that is not below its root": 2,
+        "no path": 1,
+        "a file that is not there or cannot be read (--unseen)": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hash": "words"}, "a hash that is none"),
+        ({"key": "../b.jpg"}, "a path that is not below its root"),
+        ({"size": "large"}, "no size, or one of another type"),
+        ({"width": None}, "no width, or one of another type"),
+        ({"fields": "[1"}, "fields that are no JSON object"),
+    ],
+)
+def test_an_export_that_was_tampered_with_is_checked(
+    change: dict[str, Any], reason: str, tmp_path: Path, indexed: PhotoLibrary
+) -> None:
+    indexed.export(tmp_path / "out")
+    lines = tmp_path / "out" / "photos.jsonl"
+    first, *others = lines.read_text().splitlines(keepends=True)
+    lines.write_text(json.dumps(json.loads(first) | change) + "\n" + "".join(others))
+    report = imported(new_library(tmp_path / "other"), tmp_path / "out")
+    assert (report.added, dict(report.refused)) == (3, {reason: 1})
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+@pytest.mark.parametrize(
+    ("target", "damage", "message"),
+    [
+        ("out.parquet", cut, "out.parquet is not a whole Parquet file"),
+        ("out", lambda folder: cut(folder / "vectors.npy"), "is no whole NPY file of numbers"),
+        ("out", lambda folder: (folder / "photos.jsonl").unlink(), "needs vectors.npy and photos.jsonl"),
+        ("out", lambda folder: cut(folder / "photos.jsonl"), "line 4, is not JSON"),
+        ("out", lambda folder: (folder / "photos.jsonl").write_text(""), "not as many lines in photos.jsonl"),
+    ],
+)
+def test_a_damaged_file_is_said_in_one_line(
+    target: str, damage: Callable[[Path], object], message: str, tmp_path: Path, indexed: PhotoLibrary
+) -> None:
+    indexed.export(tmp_path / target)
+    damage(tmp_path / target)
+    with pytest.raises(LibraryError, match=message) as caught:
+        list(new_library(tmp_path / "other").import_(tmp_path / target))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_stored(
+    tmp_path: Path, folder: Path, indexed: PhotoLibrary, encoder: DualEncoder
+) -> None:
+    narrow = made_elsewhere(tmp_path / "narrow.parquet", ["a.jpg"], [[1.0, 0.0]])
+    words = made_elsewhere(tmp_path / "words.parquet", ["a.jpg"], ["words"])
+    indexed.export(tmp_path / "ours.parquet")
+    library = new_library(tmp_path / "new", encoder)
+    width = encoder.embed_dim
+    with pytest.raises(LibraryError, match=f"have 2 numbers, and those of small have {width}"):
+        list(library.import_(narrow, root=folder))
+    with pytest.raises(LibraryError, match=r"The column vector of .* holds string, not lists of numbers"):
+        list(library.import_(words, root=folder))
+    with pytest.raises(LibraryError, match=r"no column 'embedding' \(--vector-column\), only path, vector"):
+        list(library.import_(narrow, root=folder, vector_column="embedding"))
+    with pytest.raises(LibraryError, match=r"There is no .*nothing: give a Parquet file, or a folder"):
+        list(library.import_(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match="say under which folder its pictures lie"):
+        list(library.import_(narrow))
+    with pytest.raises(ValueError, match="says itself where its photos lie"):
+        list(library.import_(tmp_path / "ours.parquet", root=folder))
+    assert library.photos() == []
+
+
+def test_an_export_replaces_only_what_it_wrote(tmp_path: Path, indexed: PhotoLibrary) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(diptych.errors.DiptychError, match="was not written by Diptych"):
+        indexed.export(tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"must end in .parquet, or in nothing"):
+        indexed.export(tmp_path / "out.csv")
+    assert indexed.export(tmp_path / "out") == indexed.export(tmp_path / "out") == 4
+
+
+def test_an_import_is_read_in_pieces(tmp_path: Path, folder: Path, encoder: DualEncoder) -> None:
+    """More rows than one transaction and one piece of the file: each commit is reported, and each stays."""
+    count = 5_000
+    vectors = np.random.default_rng(0).standard_normal((count, encoder.embed_dim)).astype(np.float32)
+    source = made_elsewhere(tmp_path / "many.parquet", [f"{i:05d}.jpg" for i in range(count)], list(vectors))
+    assert len(list(open_embeddings(source).chunks())) == 2
+    library = new_library(tmp_path / "new", encoder)
+    for report in library.import_(source, root=folder, unseen=True):
+        assert report.added == 2_000
+        break  # as Ctrl-C does
+    assert len(library.photos()) == 2_000
+    report = imported(library, source, root=folder, unseen=True)
+    assert (report.unchanged, report.added) == (2_000, 3_000)

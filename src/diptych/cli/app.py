@@ -18,6 +18,7 @@ from diptych.cli.index import index
 from diptych.cli.info import info
 from diptych.cli.label import label
 from diptych.cli.library import library
+from diptych.cli.map import map_photos
 from diptych.cli.models import models
 from diptych.cli.moderate import moderate
 from diptych.cli.search import search, similar
@@ -52,6 +53,7 @@ for verb in (
     cache,
 ):
     app.command()(verb)
+app.command("map")(map_photos)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
 library.command()(export)

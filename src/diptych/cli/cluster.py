@@ -32,7 +32,7 @@ def cluster(
     place: Place = None,
     count: Annotated[
         int | None,
-        typer.Option(min=1, help="How many groups. \\[default: the root of half the photos' number, at most 40]"),
+        typer.Option(min=1, help="How many groups. \\[default: the root of how many photos there are, at most 40]"),
     ] = None,
     min_size: Annotated[int, typer.Option(min=1, help="Groups of fewer photos are dissolved.")] = 2,
     vocabulary: VocabularyFile = None,

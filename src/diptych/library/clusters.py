@@ -97,7 +97,7 @@ def find_clusters(
     photos, features = chosen_photos(database, matrix, filters)
     if not len(photos):
         return Clusters(groups=(), loose=())
-    return describe(database, photos, group(features, count=count, min_size=min_size), vocabulary)
+    return described(database, photos, group(features, count=count, min_size=min_size), vocabulary)
 
 
 def chosen_photos(database: sqlite3.Connection, matrix: Matrix, filters: Filters) -> tuple[Ids, Features]:
@@ -111,8 +111,8 @@ def chosen_photos(database: sqlite3.Connection, matrix: Matrix, filters: Filters
 
 
 def default_count(photos: int) -> int:
-    """How many groups so many photos are put into: the root of half their number, from 1 to 40."""
-    return max(1, min(_MOST_BY_ITSELF, round(math.sqrt(photos / 2))))
+    """How many groups so many photos are put into: the root of their number, 40 at most."""
+    return max(1, min(_MOST_BY_ITSELF, round(math.sqrt(photos))))
 
 
 def group(features: Features, *, count: int | None = None, min_size: int = 2, seed: int = 0) -> Grouping:
@@ -136,7 +136,7 @@ def group(features: Features, *, count: int | None = None, min_size: int = 2, se
     return Grouping(labels=labels, cosines=cosines, centres=centres[kept])
 
 
-def describe(
+def described(
     database: sqlite3.Connection, photos: Ids, grouping: Grouping, vocabulary: Vocabulary, *, words: int = 3
 ) -> Clusters:
     """The groups of photos, whose numbers are (N,), with their names; photos that went are left out."""

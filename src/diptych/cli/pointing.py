@@ -16,16 +16,16 @@ _SHOWN = 10  # files that cannot be read, by name; the others are counted
 def refreshed(target: "Target") -> None:
     """Encode what is new, with a bar; say on stderr what could not be read. DiptychError where there is no photo."""
     from diptych.errors import DiptychError
+    from diptych.library.indexing import IndexReport
     from diptych.progress import Progress
 
-    done = 0
+    report = IndexReport()
     try:
         with Progress(total=None, label="Photos", unit="photos") as shown:
             for report in target.refresh():
-                done = report.encoded
                 shown.update(report.done, report.total)
     except KeyboardInterrupt:
-        typer.echo(f"diptych: {done:,} new photos are kept; the same command goes on.", err=True)
+        typer.echo(f"diptych: {report.encoded:,} new photos are kept; the same command goes on.", err=True)
         raise
     if target.root is None:
         return

@@ -57,10 +57,10 @@ def test_a_background_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> No
 
 
 def test_relevance_is_the_logistic_of_the_standard_score_above_the_centre() -> None:
-    # Mean 0.2, spread 0.05, level 2: the centre is at 1.3 + 0.7 x 2 = 2.7 deviations, 0.335.
-    cosines = np.array([0.335, 0.385, 0.285], np.float32)
+    # Mean 0.2, spread 0.05, level 2: the centre is at 1.3 + 0.6 x 2 = 2.5 deviations, 0.325.
+    cosines = np.array([0.325, 0.375, 0.275], np.float32)
     found = relevance(cosines, np.full(3, 0.2, np.float32), np.full(3, 0.05, np.float32), level=2.0)
-    expected = [0.5, 1 / (1 + np.exp(-4.4)), 1 / (1 + np.exp(4.4))]
+    expected = [0.5, 1 / (1 + np.exp(-3.7)), 1 / (1 + np.exp(3.7))]
     assert found == pytest.approx(expected, abs=1e-4)
     assert (found[:2] >= MATCH_THRESHOLD - 1e-4).all()
 

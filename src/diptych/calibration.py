@@ -19,7 +19,7 @@ BACKGROUND_QUANTILE: Final = 0.99
 
 # Logistic regressions on half of the validation sets, the others held out (docs/relevance.md). The first two of each
 # are in standard deviations of the background on a picture.
-_MATCH_CENTRE, _MATCH_SHARE, _MATCH_SLOPE = 1.3, 0.7, 4.4
+_MATCH_CENTRE, _MATCH_SHARE, _MATCH_SLOPE = 1.3, 0.6, 3.7
 _NONE_CENTRE, _NONE_SLOPE = 0.26, 1.8
 _LEAST_SPREAD: Final = 1e-6  # of cosines: less is rounding
 

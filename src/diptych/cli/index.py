@@ -20,6 +20,16 @@ def index(
     ] = None,
     library: Library = None,
     model: Model = None,
+    table: Annotated[
+        Path | None, typer.Option(help="A catalogue instead: Parquet, CSV or JSON lines that name a picture a row.")
+    ] = None,
+    image_column: Annotated[
+        str, typer.Option(help="Of the table: paths (from its folder), addresses, or pictures themselves.")
+    ] = "image",
+    id_column: Annotated[
+        str | None, typer.Option(help="Of the table: what names a row. \\[default: the image]")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Of the table: words to show with a picture.")] = None,
     hidden: Annotated[bool, typer.Option("--hidden", help="Enter hidden folders, too.")] = False,
     follow_links: Annotated[bool, typer.Option("--follow-links", help="Follow links to files and folders.")] = False,
     retry_failures: Annotated[
@@ -32,13 +42,25 @@ def index(
 
     Ctrl-C keeps what is done; the same command goes on. What a .diptychignore names is left out, as by .gitignore.
 
+    Without a folder, all that the library knows is brought up to date.
+
     [dim]Example: diptych index ~/Pictures[/dim]
     """
+    from diptych.library.catalogue_root import CatalogueRoot
     from diptych.library.library import PhotoLibrary
+    from diptych.library.paths import absolute
     from diptych.library.roots import folder_roots
 
     with PhotoLibrary.open(library, model=model, device=device, dtype=dtype, create_missing=True) as opened:
         roots = folder_roots(folders or (), library=opened.folder, hidden=hidden, follow_links=follow_links)
+        if table is not None:
+            roots.append(
+                CatalogueRoot(
+                    path=absolute(table), image_column=image_column, id_column=id_column, text_column=text_column
+                )
+            )
+        elif not roots and not opened.roots():
+            raise ValueError("The library knows no folder yet: name one, diptych index FOLDER.")
         report = shown_to_the_end(opened.iter_index(*roots, retry_failures=retry_failures))
     typer.echo(counted(report))
     _say_what_is_missing(report)
@@ -69,6 +91,8 @@ def counted(report: "IndexReport") -> str:
 
 
 def _say_what_is_missing(report: "IndexReport") -> None:
+    for fault in report.faults:
+        typer.echo(f"diptych: {fault}", err=True)
     if report.failed:
         typer.echo(f"diptych: {report.failed:,} files could not be read: diptych library failures.", err=True)
     if report.links:

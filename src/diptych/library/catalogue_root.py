@@ -5,13 +5,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final, Self, assert_never, cast
+from typing import Final, Self, assert_never
 
 from diptych.errors import FetchError, ImageError
 from diptych.library.catalogue import Catalogue, Row
 from diptych.library.cells import AddressImage, BytesImage, FileImage
 from diptych.library.metadata import PhotoFacts
-from diptych.library.reading import PhotoFile, content_hash, facts_in
+from diptych.library.reading import Look, PhotoFile, content_hash, facts_in
 from diptych.library.roots import Scan
 from diptych.library.walk import FoundFile
 
@@ -83,6 +83,8 @@ def found_of(row: Row) -> FoundFile:
 class CatalogueFile:
     """The picture of one row, read or fetched by a worker: then `hash`, `facts` and `found` are of what was read."""
 
+    second = None
+
     def __init__(self, row: Row, table: Path) -> None:
         self.found = found_of(row)
         self.name = self.found.source or f"{table}#{row.key}"
@@ -100,9 +102,9 @@ class CatalogueFile:
         self.hash, self.facts = content_hash(data), facts_in(data)
         return data
 
-    def looks(self) -> Sequence[tuple[BinaryIO, float | None]]:
-        """Itself: as much of a file as is needed to read it once."""
-        return [(cast(BinaryIO, self), None)]
+    def looks(self) -> Sequence[Look]:
+        """Itself."""
+        return [self]
 
     def identify(self) -> None:
         """Read it for its hash alone."""

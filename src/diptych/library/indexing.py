@@ -4,8 +4,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from diptych.library import photos
 from diptych.library.database import transaction
 from diptych.library.jobs import Job
 from diptych.library.photos import KnownPhoto, Model, NewPhoto
-from diptych.library.reading import ChangingFileError, IndexedFile
+from diptych.library.reading import ChangingFileError, IndexedFile, Look, MissingReaderError
 from diptych.library.roots import Root
 from diptych.library.walk import FoundFile
 
@@ -137,7 +137,7 @@ class _Indexer:
         self.database, self.encoder, self.model, self.report, self.job = database, encoder, model, report, job
         self.missing: dict[int, dict[str, KnownPhoto]] = {}
         self._sizes = photos.sizes(database)
-        self._under_way: deque[tuple[_Pending, float | None]] = deque()  # one for each look that the encoder has
+        self._under_way: deque[tuple[_Pending, Look]] = deque()  # one for each look that the encoder has
         self._given: dict[int, Features | ImageError] = {}  # what it gave of them, by their number
         self._seen = 0  # the number of the first that is under way
         self._ready: list[tuple[int, NewPhoto]] = []
@@ -181,7 +181,8 @@ class _Indexer:
     def _unknown(self, changes: _Changes) -> Iterator[BinaryIO]:
         """Looks at the files whose content the library does not have; the others are moved or copied as they come."""
         for file in changes.root.open(changes.to_read):
-            if file.found.size in self._sizes and self._is_known_content(changes.number, file):
+            # What has no size, such as an address, would have to be fetched to know it.
+            if file.found.size and file.found.size in self._sizes and self._is_known_content(changes.number, file):
                 self.report.done += 1
                 continue
             pending = _Pending(root=changes.number, file=file, left=0)
@@ -192,21 +193,21 @@ class _Indexer:
                 self._finish(pending)
                 continue
             pending.left = len(looks)
-            for look, second in looks:
-                self._under_way.append((pending, second))
-                yield look
+            for look in looks:
+                self._under_way.append((pending, look))
+                yield cast(BinaryIO, look)
 
     def _advance(self) -> None:
         """Hand on what the encoder gave, as far as it is whole: a batch's failures come before its rows."""
         while self._seen in self._given:
             given = self._given.pop(self._seen)
             self._seen += 1
-            pending, second = self._under_way.popleft()
+            pending, look = self._under_way.popleft()
             if isinstance(given, ImageError):
                 pending.error = given
-            else:
+            elif look.second is None or look.second not in pending.seconds:  # two looks may meet one frame
                 pending.features.append(given)
-                pending.seconds.append(second)
+                pending.seconds.append(look.second)
             pending.left -= 1
             if pending.left == 0:
                 self._finish(pending)
@@ -224,8 +225,10 @@ class _Indexer:
             return
         assert pending.error is not None
         self.report.failed += 1
-        if not isinstance(pending.error, ChangingFileError):
-            self._failed.append((pending.root, file.found, _reason(file, pending.error)))
+        if isinstance(pending.error, ChangingFileError):
+            return
+        found = replace(file.found, size=-1) if isinstance(pending.error, MissingReaderError) else file.found
+        self._failed.append((pending.root, found, _reason(file, pending.error)))
 
     def _is_known_content(self, root: int, file: IndexedFile) -> bool:
         """Whether a file is one that the library has, moved, touched or copied; then that is noted."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from diptych.checkpoints.postcard import POSTCARD
 from diptych.encode.encoder import Encoder, Features
 from diptych.library import photos, upkeep
+from diptych.library.background import has_relevance, open_background
+from diptych.library.catalogue_root import CatalogueRoot
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.embedding_files import Dtype, open_embeddings
@@ -22,7 +24,7 @@ from diptych.library.matrix import open_matrix
 from diptych.library.paths import absolute, restored
 from diptych.library.photos import Model
 from diptych.library.query import Photo, Term, parse_query
-from diptych.library.roots import Root, folder_roots, known_roots
+from diptych.library.roots import FolderRoot, Root, folder_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
 from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnail
 from diptych.library.transfer import ImportReport, Place, export_library, exported_model, import_embeddings
@@ -31,6 +33,7 @@ from diptych.library.upkeep import CheckReport
 if TYPE_CHECKING:
     from diptych.library.clusters import Clusters
     from diptych.library.labelling import Labelled, LabelRule
+    from diptych.library.map import PhotoMap
     from diptych.library.moderation import Moderated
     from diptych.library.policy import Policy
     from diptych.zeroshot import ClassNames, Templates
@@ -113,7 +116,7 @@ class PhotoLibrary:
             chosen = [self._root(root) for root in roots] or self.roots()
             model = photos.add_model(self._database, encoder, self.model_name)
             yield from index(self._database, chosen, encoder, model, retry_failures=retry_failures)
-            open_matrix(self._database, self.folder, model)
+            open_background(self.folder, model, open_matrix(self._database, self.folder, model), encoder)
 
     def search(
         self,
@@ -137,7 +140,10 @@ class PhotoLibrary:
         allowed = allowed_photos(self._database, replace(chosen, where=where) if where else chosen)
         matrix = open_matrix(self._database, self.folder, model)
         rows, scores = best_rows(matrix, vector, top=top, skip=skip, allowed=allowed, threshold=threshold)
-        return hits(self._database, model, matrix, rows, scores)
+        relevance = None
+        if has_relevance(terms) and (background := open_background(self.folder, model, matrix, self.encoder())):
+            relevance = background.relevance(rows, scores)
+        return hits(self._database, model, matrix, rows, scores, relevance)
 
     def similar(self, photo: int, *, top: int = 20) -> list[Hit]:
         """The photos nearest to one of the library, without itself."""
@@ -198,13 +204,38 @@ class PhotoLibrary:
             self._database, matrix, named, filters=filters or Filters(), count=count, min_size=min_size
         )
 
+    def map(
+        self,
+        count: int | None = None,
+        *,
+        vocabulary: Sequence[str] | None = None,
+        filters: Filters | None = None,
+    ) -> "PhotoMap":
+        """The photos on a plane, alike ones near each other, in groups as `clusters` makes them.
+
+        `map_page.write_page` and `map_image.write_png` make files of it.
+        """
+        from diptych.library.map import make_map
+        from diptych.library.vocabulary import build_vocabulary
+
+        matrix = open_matrix(self._database, self.folder, self.model())
+        named = build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary)
+        return make_map(self._database, matrix, named, self.thumbnail, filters=filters or Filters(), count=count)
+
     def vector(self, photo: int) -> Features:
         """(E,) of unit length: a photo's own, of a video the mean of its frames. LibraryError for no such photo."""
         return photo_vector(self._database, self.model(), photo)
 
     def roots(self) -> list[Root]:
         """All that the library was filled from, as it was gone through the last time."""
-        return known_roots(self._database, self.folder)
+        roots: list[Root] = []
+        for path, kind, settings in self._database.execute("SELECT path, kind, settings FROM roots ORDER BY path"):
+            place = Path(restored(path))
+            if kind == "folder":
+                roots.append(FolderRoot.from_settings(place, settings or "{}", without=absolute(self.folder)))
+            else:
+                roots.append(CatalogueRoot.from_settings(place, settings))
+        return roots
 
     @property
     def model_name(self) -> str:

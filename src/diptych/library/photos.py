@@ -173,9 +173,9 @@ def move_photo(database: sqlite3.Connection, photo: int, root: int, found: Found
 def describe_photos(database: sqlite3.Connection, root: int, rows: Iterable[FoundFile]) -> None:
     """Put what a catalogue says now of pictures that have not changed."""
     database.executemany(
-        "UPDATE photos SET text = ?1, fields = ?2 WHERE root_id = ?3 AND path = ?4 "
-        "AND (text IS NOT ?1 OR fields IS NOT ?2)",
-        ((row.text, row.fields, root, stored(row.path)) for row in rows),
+        "UPDATE photos SET source = ?1, text = ?2, fields = ?3 WHERE root_id = ?4 AND path = ?5 "
+        "AND (source IS NOT ?1 OR text IS NOT ?2 OR fields IS NOT ?3)",
+        ((*_described(row), root, stored(row.path)) for row in rows),
     )
 
 

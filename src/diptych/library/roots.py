@@ -2,17 +2,20 @@
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol, Self
 
 from diptych.images import PICTURE_SUFFIXES
 from diptych.library.database import LibraryError
-from diptych.library.paths import absolute, restored
-from diptych.library.reading import IndexedFile, PhotoFile
+from diptych.library.paths import absolute
+from diptych.library.raw import RAW_SUFFIXES
+from diptych.library.reading import IndexedFile, file_of
+from diptych.library.video import VIDEO_SUFFIXES
 from diptych.library.walk import FoundFile, Walk
+
+_SUFFIXES: Final = PICTURE_SUFFIXES | RAW_SUFFIXES | VIDEO_SUFFIXES
 
 
 class Root(Protocol):
@@ -49,7 +52,7 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRoot:
-    """All pictures under a folder. `without` is a folder that is never entered."""
+    """All pictures, RAW photos and videos under a folder. `without` is a folder that is never entered."""
 
     path: Path
     hidden: bool = False
@@ -62,13 +65,18 @@ class FolderRoot:
         """How it is gone through."""
         return json.dumps({"hidden": self.hidden, "follow_links": self.follow_links})
 
+    @classmethod
+    def from_settings(cls, path: Path, settings: str, *, without: Path | None) -> Self:
+        """The root that had these settings."""
+        return cls(path=path, without=without, **json.loads(settings))
+
     def scan(self) -> Scan:
-        """The files with a picture's suffix, by folder. LibraryError for a path that is no folder."""
+        """The files with the suffix of a picture, a RAW photo or a video. LibraryError for a path that is no folder."""
         if self.path.exists() and not self.path.is_dir():
             raise LibraryError(f"{self.path} is a file: give the folder that holds it.")
         walk = Walk(
             root=self.path,
-            suffixes=PICTURE_SUFFIXES,
+            suffixes=_SUFFIXES,
             hidden=self.hidden,
             follow_links=self.follow_links,
             without=self.without,
@@ -79,7 +87,7 @@ class FolderRoot:
     def open(self, wanted: Sequence[FoundFile]) -> Iterator[IndexedFile]:
         """Each file, to be read by whoever decodes it."""
         for found in wanted:
-            yield PhotoFile(self.path, found)
+            yield file_of(self.path, found)
 
 
 def folder_roots(
@@ -91,12 +99,3 @@ def folder_roots(
         FolderRoot(path=absolute(folder), hidden=hidden, follow_links=follow_links, without=without)
         for folder in folders
     ]
-
-
-def known_roots(database: sqlite3.Connection, library: Path) -> list[Root]:
-    """All that a library was filled from, as it was gone through the last time."""
-    roots: list[Root] = []
-    for path, settings in database.execute("SELECT path, settings FROM roots ORDER BY path"):
-        given = json.loads(settings or "{}")
-        roots.append(FolderRoot(path=Path(restored(path)), without=absolute(library), **given))
-    return roots

@@ -43,7 +43,7 @@ CREATE TABLE models (
 CREATE TABLE failures (
     root_id INTEGER NOT NULL REFERENCES roots (id) ON DELETE CASCADE,
     path NOT NULL,
-    size INTEGER NOT NULL,
+    size INTEGER NOT NULL,                  -- -1: never as it was, so it is tried again
     mtime_ns INTEGER NOT NULL,
     reason TEXT NOT NULL,
     failed_at REAL NOT NULL,
@@ -53,8 +53,8 @@ CREATE TABLE failures (
 
 # Videos, catalogues and what was done. A video has a vector for each of several frames.
 _SECOND: Final = """
-ALTER TABLE roots ADD COLUMN kind TEXT NOT NULL DEFAULT 'folder';   -- or 'catalogue': path is that of a table
-ALTER TABLE roots ADD COLUMN settings TEXT;                         -- of a catalogue: its columns, as JSON
+ALTER TABLE roots ADD COLUMN kind TEXT NOT NULL DEFAULT 'folder';   -- or 'table': path is that of a catalogue
+ALTER TABLE roots ADD COLUMN settings TEXT;                         -- how it is gone through, as JSON
 ALTER TABLE photos ADD COLUMN seconds REAL;                         -- how long a video is
 ALTER TABLE photos ADD COLUMN source TEXT;                          -- of a catalogue: a file, an address, or nothing
 ALTER TABLE photos ADD COLUMN text TEXT;                            -- of a catalogue

@@ -22,7 +22,9 @@ Numbers = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A photo that was found, and its cosine with the query.
+    """A photo that was found: `score` is its cosine with the query, -1 to 1.
+
+    `relevance`, 0 to 1, is how far it stands out for words (`calibration.relevance`); None for other queries.
 
     `source` is where it is: a path, or of a catalogue's pictures an address or TABLE#KEY. `second` is the time of a
     video's frame that was found, of all its frames the best; `text` is what a catalogue says of it.
@@ -113,19 +115,22 @@ def best_rows(
     return chosen[is_enough], found[is_enough]
 
 
-def hits(database: sqlite3.Connection, model: Model, matrix: Matrix, rows: Ids, scores: Numbers) -> list[Hit]:
+def hits(
+    database: sqlite3.Connection, model: Model, matrix: Matrix, rows: Ids, scores: Numbers, relevance: Numbers | None
+) -> list[Hit]:
     """The photos of some rows, in their order; those that went meanwhile are left out."""
     found = []
     query = (
         f"SELECT photos.id, width, height, taken_at, second, text, {LOCATED} FROM {model.table} AS vectors "
         "JOIN photos ON photos.id = photo_id JOIN roots ON roots.id = root_id WHERE vectors.id = ?"
     )
-    for id, score in zip(matrix.ids[rows].tolist(), scores.tolist(), strict=True):
+    relevances = [None] * len(rows) if relevance is None else relevance.tolist()
+    for id, score, relevant in zip(matrix.ids[rows].tolist(), scores.tolist(), relevances, strict=True):
         row = database.execute(query, (id,)).fetchone()
         if row is not None:
             source, is_file = source_of(row)
             facts = {name: row[name] for name in ("id", "width", "height", "taken_at", "second", "text")}
-            found.append(Hit(source=source, is_file=is_file, score=score, **facts))
+            found.append(Hit(source=source, is_file=is_file, score=score, relevance=relevant, **facts))
     return found
 
 

@@ -3,7 +3,6 @@
 import itertools
 import math
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +20,6 @@ _MOST_BY_ITSELF: Final = 40  # groups: more are too many to look through
 _SAMPLE: Final = 20_000  # photos that the groups are made of; the others join the nearest
 _ROWS_AT_ONCE: Final = 8_192
 _PASSES: Final = 2  # over all photos, after those over the sample
-_CANDIDATES: Final = 10  # words of which one becomes a group's first
 
 Cosines = np.ndarray[Any, np.dtype[np.float32]]
 _Places = dict[int, tuple[str, bool]]  # by the photo's number, as `source_of` says it
@@ -39,19 +37,15 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A group: the words nearest to its centre, and its photos, the one nearest to the centre first.
+    """A group: a name that no other has, the words nearest to its centre, and its photos, the nearest to it first.
 
     `cohesion` is the photos' mean cosine with the centre.
     """
 
+    name: str
     words: tuple[RankedText, ...]
     cohesion: float
     members: tuple[Member, ...]
-
-    @property
-    def name(self) -> str:
-        """The first of the words; no two groups have the same."""
-        return self.words[0].text
 
     @property
     def central(self) -> Member:
@@ -76,7 +70,7 @@ class Clusters:
 class Grouping:
     """Which group each photo is in, (N,), -1 for none; its cosine with that centre (of none, the nearest), (N,).
 
-    `centres` is (K, E) of unit length, of the largest group first.
+    `centres` is (K, E) of unit length, of the largest group first, of equal ones that with the earliest photo.
     """
 
     labels: Ids
@@ -127,8 +121,8 @@ def group(features: Features, *, count: int | None = None, min_size: int = 2, se
         labels, _nearest = _assign(features, centres)
         centres = _centres(features, labels, len(centres))
     labels, _nearest = _assign(features, centres)
-    sizes = np.bincount(labels, minlength=len(centres))
-    kept = [i for i in np.argsort(-sizes, kind="stable").tolist() if sizes[i] >= min_size]
+    present, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    kept = [int(present[i]) for i in np.lexsort((first, -sizes)) if sizes[i] >= min_size]
     place = np.full(len(centres), -1)
     place[kept] = np.arange(len(kept))
     labels = place[labels]
@@ -143,28 +137,32 @@ def described(
     places = _places(database)
     order = np.argsort(-grouping.cosines, kind="stable")
     groups = []
-    for number, named in enumerate(name_groups(grouping.centres, vocabulary, words=words)):
+    for number, (name, nearest) in enumerate(name_groups(grouping.centres, vocabulary, words=words)):
         members = _members(order[grouping.labels[order] == number], photos, grouping, places)
         if members:
             cohesion = float(np.mean([member.score for member in members]))
-            groups.append(Cluster(words=named, cohesion=cohesion, members=members))
+            groups.append(Cluster(name=name, words=nearest, cohesion=cohesion, members=members))
     loose = _members(order[grouping.labels[order] < 0], photos, grouping, places)
     return Clusters(groups=tuple(groups), loose=loose)
 
 
-def name_groups(centres: Features, vocabulary: Vocabulary, *, words: int = 3) -> list[tuple[RankedText, ...]]:
-    """For each centre the nearest words, best first, but that a word comes first only in the group nearest to it."""
-    candidates = rank_texts(centres, vocabulary, top=max(words, _CANDIDATES))
-    best = sorted(((text.score, -i, text) for i, texts in enumerate(candidates) for text in texts), reverse=True)
-    leads: dict[int, str] = {}
-    for _, negative, text in best:
-        if -negative not in leads and text.text not in leads.values():
-            leads[-negative] = text.text
-    return [_led_by(leads.get(i), texts)[:words] for i, texts in enumerate(candidates)]
+def name_groups(
+    centres: Features, vocabulary: Vocabulary, *, words: int = 3
+) -> list[tuple[str, tuple[RankedText, ...]]]:
+    """For each centre a name that no other has, and the words nearest to it, best first.
 
-
-def _led_by(lead: str | None, texts: Sequence[RankedText]) -> tuple[RankedText, ...]:
-    return tuple(sorted(texts, key=lambda text: text.text != lead))
+    The name is the nearest word. Where several groups share it, it is that of the group nearest to it; the others are
+    called by more of their words, or numbered.
+    """
+    ranked = rank_texts(centres, vocabulary, top=words)
+    names: dict[str, int] = {}
+    for number in sorted(range(len(ranked)), key=lambda i: -ranked[i][0].score):
+        texts = [text.text for text in ranked[number]]
+        candidates = [", ".join(texts[:count]) for count in range(1, len(texts) + 1)]
+        candidates += [f"{candidates[-1]} {again}" for again in range(2, len(ranked) + 1)]
+        names[next(name for name in candidates if name not in names)] = number
+    name_of = {number: name for name, number in names.items()}
+    return [(name_of[number], tuple(texts)) for number, texts in enumerate(ranked)]
 
 
 def _start(features: Features, count: int, seed: int) -> Features:

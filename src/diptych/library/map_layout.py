@@ -10,7 +10,7 @@ from diptych.library.matrix import Ids
 
 Positions = np.ndarray[Any, np.dtype[np.float32]]  # (N, 2)
 
-LANDMARKS: Final = 5_000  # photos that t-SNE places; each other one goes where those most like it are
+LANDMARKS: Final = 5_000  # photos that t-SNE places
 _PCA: Final = 50  # numbers that t-SNE is given of each photo
 _PERPLEXITY: Final = 30.0
 _NEIGHBOURS: Final = 5
@@ -19,13 +19,16 @@ _FILLED: Final = 0.6  # of the cells of a grid: with some free, a photo is seldo
 _ASPECT: Final = 1.6  # columns to rows
 
 
-def lay_out(features: Features, *, seed: int = 0) -> Positions:
-    """(N, 2) within 0..1 for (N, E) rows. Raises DiptychError where scikit-learn is not installed."""
+def lay_out(features: Features, *, most_landmarks: int = LANDMARKS, seed: int = 0) -> Positions:
+    """(N, 2) within 0..1 for (N, E) rows. Raises DiptychError where scikit-learn is not installed.
+
+    At most so many, drawn by the seed, are placed by t-SNE; each other one goes between those most like it.
+    """
     if len(features) < 2:
         return np.full((len(features), 2), 0.5, np.float32)
     chosen = np.arange(len(features))
-    if len(features) > LANDMARKS:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(features), LANDMARKS, replace=False))
+    if len(features) > most_landmarks:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(features), most_landmarks, replace=False))
     mean, axes = _principal_axes(features[chosen])
     landmarks = _projected(features[chosen], mean, axes)
     placed = _tsne(landmarks, seed)

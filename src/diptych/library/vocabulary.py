@@ -6,7 +6,7 @@ word wins everywhere, makes names worse (docs/explore.md has the numbers).
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,10 +49,13 @@ class Vocabulary:
 def everyday_words() -> tuple[str, ...]:
     """About 1,600 plain nouns and phrases, always the same: the default labels, and class names of public sets."""
     published = [name for name_of_set in _SETS for name in CLASS_NAMES[name_of_set]]
-    things = CLASS_NAMES["imagenet"][_IMAGENET_THINGS:]
-    named = (word.partition(" / ")[0] for word in (*DEFAULT_LABELS, *published, *things))
-    words = (_MISPLACED.sub(r"\2 \1", word) for word in named)
-    return _distinct(word for word in words if not _NO_WORD.fullmatch(word))
+    published += CLASS_NAMES["imagenet"][_IMAGENET_THINGS:]
+    words = [*DEFAULT_LABELS, *(_MISPLACED.sub(r"\2 \1", name) for name in published)]
+    kept: dict[str, str] = {}
+    for word in (word.partition(" / ")[0] for word in words):
+        if not _NO_WORD.fullmatch(word):
+            kept.setdefault(word.casefold(), word)
+    return tuple(kept.values())
 
 
 def read_texts(path: Path) -> tuple[str, ...]:
@@ -68,7 +71,7 @@ def read_texts(path: Path) -> tuple[str, ...]:
         texts = [line for line in map(str.strip, content.splitlines()) if line and not line.startswith("#")]
     if not texts:
         raise ValueError(f"The texts file {path} holds no texts: write one a line.")
-    return _distinct(texts)
+    return tuple(dict.fromkeys(texts))
 
 
 def build_vocabulary(
@@ -99,11 +102,3 @@ def _json_list(path: Path, content: str) -> list[str]:
     if not (isinstance(texts, list) and all(isinstance(text, str) and text.strip() for text in texts)):
         raise ValueError(f"The texts file {path} must hold a JSON list of texts, none of them empty.")
     return texts
-
-
-def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
-    """The first of those that differ in more than case, in their order."""
-    kept: dict[str, str] = {}
-    for text in texts:
-        kept.setdefault(text.casefold(), text)
-    return tuple(kept.values())

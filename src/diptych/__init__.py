@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from diptych.api import DualEncoder, load
     from diptych.errors import CheckpointError, DiptychError, FetchError, ImageError, TextTooLongError
     from diptych.images import open_image
+    from diptych.library.library import PhotoLibrary
+    from diptych.library.search import Hit
     from diptych.model.config import CLIPConfig, ResNetConfig, TextConfig, ViTConfig
     from diptych.zeroshot import Label, ZeroShotClassifier
 
@@ -21,6 +23,8 @@ _PUBLIC = {
     "ResNetConfig": "diptych.model.config",
     "TextConfig": "diptych.model.config",
     "open_image": "diptych.images",
+    "PhotoLibrary": "diptych.library.library",
+    "Hit": "diptych.library.search",
     "Label": "diptych.zeroshot",
     "DiptychError": "diptych.errors",
     "CheckpointError": "diptych.errors",
@@ -35,8 +39,10 @@ __all__ = [
     "DiptychError",
     "DualEncoder",
     "FetchError",
+    "Hit",
     "ImageError",
     "Label",
+    "PhotoLibrary",
     "ResNetConfig",
     "TextConfig",
     "TextTooLongError",

@@ -1,5 +1,6 @@
 """`diptych library`: what the photo library holds, and its upkeep."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,10 @@ def info(library: Library = None, as_json: Json = False) -> None:
         typer.echo(f"  {root['path']}: {root['photos']:,} photos, {root['failures']:,} files that cannot be read")
     for model in facts["models"]:
         typer.echo(f"  {model['name']}: {model['vectors']:,} vectors of {model['width']} numbers")
+    for job in facts["jobs"][:1]:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job["started_at"]))
+        outcome = job["outcome"] or "goes on, or was killed"
+        typer.echo(f"  last indexed {when}: {job['done']:,} of {job['total']:,} files, {one_line(outcome)}")
 
 
 @library.command()
@@ -47,10 +52,10 @@ def failures(library: Library = None, as_json: Json = False) -> None:
     with PhotoLibrary.open(library) as opened:
         found = opened.failures()
     if as_json:
-        typer.echo(json.dumps([{"path": str(each.path), "reason": each.reason} for each in found], indent=2))
+        typer.echo(json.dumps([{"path": each.source, "reason": each.reason} for each in found], indent=2))
         return
     for each in found:
-        typer.echo(f"{one_line(each.path)}: {each.reason}")
+        typer.echo(f"{one_line(each.source)}: {each.reason}")
 
 
 @library.command("list")

@@ -21,7 +21,7 @@ from diptych.library.indexing import IndexReport, index
 from diptych.library.jobs import recent_jobs
 from diptych.library.lock import only_writer
 from diptych.library.matrix import open_matrix
-from diptych.library.paths import absolute, restored
+from diptych.library.paths import absolute, restored, source_of
 from diptych.library.photos import Model
 from diptych.library.query import Photo, Term, parse_query
 from diptych.library.roots import FolderRoot, Root, folder_roots
@@ -46,8 +46,13 @@ _BACKGROUND: Final = 60  # images: as much work as the background's 578 texts
 class Failure:
     """A file that could not be read as it was, and why; it is tried again once it changes."""
 
-    path: Path
+    source: str  # a path; of a catalogue TABLE#KEY
     reason: str
+
+    @property
+    def path(self) -> Path:
+        """The source as a path."""
+        return Path(self.source)
 
 
 class PhotoLibrary:
@@ -179,8 +184,13 @@ class PhotoLibrary:
         from diptych.library.moderation import moderate_photos
 
         encoder = self.encoder(items=_BACKGROUND)
-        matrix = open_matrix(self._database, self.folder, self.model())
-        return moderate_photos(self._database, matrix, encoder, policy, filters or Filters())
+        return moderate_photos(self._database, self.folder, self.model(), encoder, policy, filters or Filters())
+
+    def count(self, filters: Filters | None = None) -> int:
+        """How many photos pass the filters, with vectors of the model or without."""
+        condition, values = (filters or Filters()).sql()
+        query = f"SELECT count(*) FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition}"
+        return int(self._database.execute(query, values).fetchone()[0])
 
     def clusters(
         self,
@@ -368,9 +378,10 @@ class PhotoLibrary:
     def failures(self) -> list[Failure]:
         """The files that could not be read."""
         rows = self._database.execute(
-            "SELECT roots.path, failures.path, reason FROM failures JOIN roots ON roots.id = root_id ORDER BY 1, 2"
+            "SELECT roots.path AS root, kind, failures.path AS path, NULL AS source, reason "
+            "FROM failures JOIN roots ON roots.id = root_id ORDER BY 1, 3"
         )
-        return [Failure(path=Path(restored(root)) / restored(path), reason=reason) for root, path, reason in rows]
+        return [Failure(source=source_of(row)[0], reason=row["reason"]) for row in rows]
 
 
 def default_folder() -> Path:

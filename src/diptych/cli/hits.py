@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from diptych.library.library import PhotoLibrary
     from diptych.library.search import Hit
 
-_RELEVANT = 0.5
 _JSON = ("is_file", "score", "relevance", "width", "height", "taken_at", "second", "text")
 
 
@@ -38,7 +37,7 @@ def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *,
     """Print the hits, whose best has the rank `first`; then write the sheet and open what is to be opened."""
     if not hits:
         typer.echo("diptych: no photo is left by the filters.", err=True)
-    elif all(hit.relevance is not None and hit.relevance < _RELEVANT for hit in hits):
+    elif first == 1 and _is_without_match(hits):
         typer.echo("diptych: nothing matches: no photo stands out for this query; these are the nearest.", err=True)
     if output.as_json:
         import json
@@ -63,6 +62,13 @@ def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *,
 
         best = Path(hits[0].source) if hits[0].is_file else hits[0].source
         open_in_viewer(output.html or best)
+
+
+def _is_without_match(hits: "Sequence[Hit]") -> bool:
+    """Whether it is known of all of them that they do not stand out."""
+    from diptych.calibration import MATCH_THRESHOLD
+
+    return all(hit.relevance is not None and hit.relevance < MATCH_THRESHOLD for hit in hits)
 
 
 def as_plain(hit: "Hit") -> dict[str, Any]:
@@ -156,6 +162,8 @@ def _write_sheet(library: "PhotoLibrary", hits: "Sequence[Hit]", target: Path, t
 
 
 def _caption(hit: "Hit") -> str:
-    parts = [f"cosine {hit.score:.3f}", (hit.taken_at or "")[:10]]
-    parts += [describe_second(hit.second)] if hit.second is not None else []
-    return ", ".join(filter(None, parts)) + (f"\n{hit.text}" if hit.text else "")
+    parts = [] if hit.relevance is None else [f"relevance {hit.relevance:.0%}"]
+    parts += [f"cosine {hit.score:.3f}"]
+    parts += [] if hit.second is None else [f"at {describe_second(hit.second)}"]
+    parts += [] if hit.taken_at is None else [hit.taken_at[:10]]
+    return ", ".join(parts) + (f": {hit.text}" if hit.text else "")

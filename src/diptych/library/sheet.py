@@ -11,6 +11,7 @@ from diptych.library.thumbnails import Thumbnail
 from diptych.page import bar, page, picture
 
 _STYLE: Final = """
+h1 { margin-bottom: 1rem }
 .photos { grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)) }
 .card a { display: block; color: inherit; text-decoration: none }
 .shown { display: grid; place-items: center; height: 11rem; background: var(--track) }

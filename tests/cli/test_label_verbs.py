@@ -203,6 +203,19 @@ def test_labels_may_be_a_file_for_both_verbs(library: Path, tmp_path: Path) -> N
     assert printed_json("classify", photo, "--labels", tmp_path / "labels.txt") == by_name
 
 
+def test_photos_without_vectors_of_the_model_are_counted(library: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(library, tmp_path / "library")
+    with sqlite3.connect(own / "library.db") as opened:
+        opened.execute("DELETE FROM vectors_1 WHERE photo_id = 1")
+    done = diptych("label", own, "--labels", LABELS)
+    assert done.returncode == 0
+    assert done.stderr == "diptych: 1 photos have no vector of postcard: diptych index makes them.\n"
+    with sqlite3.connect(own / "library.db") as opened:
+        opened.execute("DELETE FROM vectors_1")
+    done = diptych("label", own, "--labels", LABELS)
+    assert (done.returncode, done.stderr) == (1, f"diptych: There are no photos with vectors in {own}.\n")
+
+
 POLICY = """
 [[category]]
 name = "cats"

@@ -150,8 +150,10 @@ def test_a_video_is_found_by_its_most_probable_frame(library: PhotoLibrary) -> N
     cat, rocket = before["chelsea"], before["rocket"]
     assert (len(cat.found), len(rocket.found)) == (1, 0)
     with sqlite3.connect(library.folder / "library.db") as database:
-        copy = "INSERT INTO vectors_1 (photo_id, vector) SELECT ?, vector FROM vectors_1 WHERE photo_id = ? LIMIT 1"
-        database.executemany(copy, [(rocket.id, cat.id), *[(rocket.id, rocket.id)] * 8])
+        copy = "INSERT INTO vectors_1 (photo_id, vector, second) SELECT ?, vector, ? FROM vectors_1 WHERE photo_id = ?"
+        database.execute(copy, (rocket.id, 2.5, cat.id))
+        database.executemany(f"{copy} LIMIT 1", [(rocket.id, second, rocket.id) for second in range(8)])
     after = moderated(library, CAT)["rocket"]
+    assert (after.reasons[0].second, cat.reasons[0].second) == (2.5, None)
     assert after.reasons[0].cosine == pytest.approx(cat.reasons[0].cosine, abs=1e-4)
     assert np.isclose(after.found[0].probability, cat.found[0].probability, atol=1e-4)

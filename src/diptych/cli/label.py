@@ -12,7 +12,7 @@ from diptych.cli.printing import console, one_line
 
 if TYPE_CHECKING:
     from diptych.library.labelling import Labelled, LabelRule
-    from diptych.library.tally import Tally
+    from diptych.library.tally import Named, Tally
 
 _NONE = "none of these"
 _BAR = 24  # columns
@@ -55,7 +55,7 @@ def label(
     [dim]Example: diptych label ~/Pictures --labels "dog,cat,beach" -o labels.csv[/dim]
     """
     from diptych.cli.labels import class_names
-    from diptych.cli.pointing import refreshed
+    from diptych.cli.pointing import refreshed, say_unseen
     from diptych.library.labelling import LabelRule
     from diptych.library.results import check_results_path
     from diptych.library.sheet import write_sheet
@@ -76,6 +76,7 @@ def label(
         if html is not None:
             groups = [(_heading(name, count), tally.sheet(target.library, name)) for name, count in tally.ranked()]
             write_sheet(html, f"Labels of {tally.photos:,} photos", groups)
+        say_unseen(target, tally.photos)
     if not as_json:
         _print_summary(tally.ranked())
 
@@ -104,12 +105,16 @@ def _put(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", as_
     return tally
 
 
-def _names(row: "Labelled") -> "list[tuple[str | None, float, str]]":
+def _names(row: "Labelled") -> "list[Named]":
+    from diptych.library.tally import Named
+
     if row.labels:
         return [
-            (each.name, each.probability, f"{each.probability:.0%}, cosine {each.cosine:.3f}") for each in row.labels
+            Named(each.name, each.probability, f"{each.probability:.0%}, cosine {each.cosine:.3f}")
+            for each in row.labels
         ]
-    return [(None, row.none_of_these or 0.0, f"nearest: {row.nearest.name}, cosine {row.nearest.cosine:.3f}")]
+    nearest = f"nearest: {row.nearest.name}, cosine {row.nearest.cosine:.3f}"
+    return [Named(None, row.none_of_these or 0.0, nearest)]
 
 
 def _heading(name: str | None, count: int) -> str:

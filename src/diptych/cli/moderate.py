@@ -49,7 +49,7 @@ def moderate(
 
     [dim]Example: diptych moderate uploads --policy policy.toml -o report.html[/dim]
     """
-    from diptych.cli.pointing import refreshed
+    from diptych.cli.pointing import refreshed, say_unseen
     from diptych.library.policy import read_policy
     from diptych.library.policy import sample_policy as sample
     from diptych.library.results import SUFFIXES, check_results_path
@@ -71,6 +71,7 @@ def moderate(
         tally = _put(photos, None if page else output, every=every, is_shown=output is None, as_json=as_json)
         if page is not None:
             _write_page(page, target.library, rules, tally)
+        say_unseen(target, tally.photos)
     if not as_json:
         _print_summary(rules, tally)
     if fail_on_findings and tally.counts:
@@ -83,7 +84,7 @@ def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, is_
 
     from diptych.library.moderation import COLUMNS, record
     from diptych.library.results import open_results
-    from diptych.library.tally import Tally
+    from diptych.library.tally import Named, Tally
 
     tally, printed = Tally(), []
     writing = nullcontext() if output is None else open_results(output, COLUMNS)
@@ -96,9 +97,8 @@ def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, is_
                     printed.append(record(photo, reason))
                 elif is_shown:
                     _print_reason(photo, reason)
-            tally.add(
-                photo.id, photo.source, [(each.category.name, each.probability, _why(each)) for each in photo.found]
-            )
+            found = [Named(each.category.name, each.probability, _why(each), each.second) for each in photo.found]
+            tally.add(photo.id, photo.source, found)
     if as_json:
         typer.echo(json.dumps(printed, indent=2))
     return tally
@@ -116,7 +116,8 @@ def _write_page(page: Path, library: "PhotoLibrary", policy: "Policy", tally: "T
 
 
 def _why(reason: "Reason") -> str:
-    return f"{reason.probability:.0%} ({reason.above:+.0%}), {reason.prompt!r} cosine {reason.cosine:.3f}"
+    second = "" if reason.second is None else f", at second {reason.second:.1f}"
+    return f"{reason.probability:.0%} ({reason.above:+.0%}), {reason.prompt!r} cosine {reason.cosine:.3f}{second}"
 
 
 def _print_reason(photo: "Moderated", reason: "Reason") -> None:

@@ -34,10 +34,23 @@ def refreshed(target: "Target") -> None:
         raise DiptychError(f"There are no photos in {target.folder} that can be read.")
 
 
+def say_unseen(target: "Target", seen: int) -> None:
+    """Say on stderr how many photos have no vector of the model; DiptychError where that is all of them."""
+    from diptych.errors import DiptychError
+
+    if seen == 0:
+        raise DiptychError(f"There are no photos with vectors in {target.folder or target.library.folder}.")
+    if unseen := target.library.count(target.filters) - seen:
+        typer.echo(
+            f"diptych: {unseen:,} photos have no vector of {target.library.model_name}: diptych index makes them.",
+            err=True,
+        )
+
+
 def _say_skipped(target: "Target", report: "IndexReport") -> None:
     failures = target.failures()
     for failure in failures[:_SHOWN]:
-        typer.echo(f"diptych: {one_line(failure.path)}: {failure.reason}", err=True)
+        typer.echo(f"diptych: {one_line(failure.source)}: {failure.reason}", err=True)
     if len(failures) > _SHOWN:
         typer.echo(f"diptych: {len(failures) - _SHOWN:,} more files could not be read.", err=True)
     if report.links:

@@ -1,8 +1,9 @@
 """The photos of a library that a policy describes, each with the reasons why it was found."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from diptych.calibration import none_of_these
 from diptych.encode.encoder import Array, Encoder, Features
 from diptych.library.filters import Filters
-from diptych.library.matrix import Matrix
+from diptych.library.matrix import open_matrix
 from diptych.library.photo_vectors import PhotoVectors, Source, iter_photo_vectors, photo_sources
+from diptych.library.photos import Model
 from diptych.library.policy import Category, Policy
 from diptych.library.results import Columns
 from diptych.prompts import DEFAULT_LABELS
@@ -24,6 +26,7 @@ COLUMNS: Final[Columns] = {
     "cosine": float,
     "exception": str,
     "exception_cosine": float,
+    "second": float,
 }
 
 
@@ -32,7 +35,7 @@ class Reason:
     """How a category fits a photo: by which of its prompts, with what cosine, and which exception comes nearest.
 
     `probability` is 0 to 1: that the prompt stands out from a background of everyday texts, times the prompt's share
-    against the exception.
+    against the exception. `second` is that of a video's frame.
     """
 
     category: Category
@@ -41,6 +44,7 @@ class Reason:
     cosine: float
     exception: str | None
     exception_cosine: float | None
+    second: float | None
 
     @property
     def above(self) -> float:
@@ -63,14 +67,14 @@ class Moderated:
 
 
 class Moderator:
-    """A policy's sentences as vectors, to be held against pictures."""
+    """A policy's sentences as vectors, to be held against pictures; `seconds` are of those rows that are frames."""
 
-    def __init__(self, encoder: Encoder, policy: Policy) -> None:
+    def __init__(self, encoder: Encoder, policy: Policy, seconds: Mapping[int, float]) -> None:
         sentences = {text for category in policy.category for text in (*category.prompts, *category.exceptions)}
         ordered = sorted(sentences)
         features = encoder.encode_texts(ordered)
         self._vectors = dict(zip(ordered, features, strict=True))
-        self._policy, self._scale = policy, encoder.logit_scale
+        self._policy, self._scale, self._seconds = policy, encoder.logit_scale, seconds
         others = [text for text in DEFAULT_LABELS if DEFAULT_TEMPLATE.replace("{}", text) not in sentences]
         self._background = build_classifier(encoder, others).class_features
 
@@ -92,7 +96,11 @@ class Moderator:
         starts = photos.starts()
         stops = [*starts[1:].tolist(), len(photos.owners)]
         rows = [start + int(chances[start:stop].argmax()) for start, stop in zip(starts.tolist(), stops, strict=True)]
-        return [_reason(category, float(chances[row]), prompts[row], exceptions[row]) for row in rows]
+        seconds = [self._seconds.get(id) for id in photos.row_ids[rows].tolist()]
+        return [
+            _reason(category, float(chances[row]), prompts[row], exceptions[row], second)
+            for row, second in zip(rows, seconds, strict=True)
+        ]
 
     def _cosines(self, photos: PhotoVectors, texts: tuple[str, ...]) -> Features:
         """(n, T) of each row with each text, of which there may be none."""
@@ -101,10 +109,11 @@ class Moderator:
 
 
 def moderate_photos(
-    database: sqlite3.Connection, matrix: Matrix, encoder: Encoder, policy: Policy, filters: Filters
+    database: sqlite3.Connection, folder: Path, model: Model, encoder: Encoder, policy: Policy, filters: Filters
 ) -> Iterator[Moderated]:
-    """The photos that pass the filters and have vectors, found or not, by path."""
-    moderator = Moderator(encoder, policy)
+    """The photos of the library in `folder` that pass the filters and have vectors, found or not, by path."""
+    seconds = dict(database.execute(f"SELECT id, second FROM {model.table} WHERE second IS NOT NULL").fetchall())
+    moderator, matrix = Moderator(encoder, policy, seconds), open_matrix(database, folder, model)
     for photos in iter_photo_vectors(matrix, photo_sources(database, filters)):
         yield from moderator.judge(photos)
 
@@ -122,10 +131,11 @@ def record(photo: Moderated, reason: Reason) -> dict[str, Any]:
         "cosine": reason.cosine,
         "exception": reason.exception,
         "exception_cosine": reason.exception_cosine,
+        "second": reason.second,
     }
 
 
-def _reason(category: Category, probability: float, prompts: Array, exceptions: Array) -> Reason:
+def _reason(category: Category, probability: float, prompts: Array, exceptions: Array, second: float | None) -> Reason:
     prompt = int(prompts.argmax())
     nearest = int(exceptions.argmax()) if len(exceptions) else None
     return Reason(
@@ -135,4 +145,5 @@ def _reason(category: Category, probability: float, prompts: Array, exceptions: 
         cosine=float(prompts[prompt]),
         exception=None if nearest is None else category.exceptions[nearest],
         exception_cosine=None if nearest is None else float(exceptions[nearest]),
+        second=second,
     )

@@ -26,12 +26,13 @@ class Source:
 class PhotoVectors:
     """Some photos: row i of `rows`, (n, E) of unit length, is of photo `ids[owners[i]]`. Owners ascend, each has one.
 
-    A picture has one row, a video one for each frame that was looked at.
+    A picture has one row, a video one for each frame that was looked at. `row_ids` (n,) are their numbers in the table.
     """
 
     ids: list[int]
     sources: list[Source]
     owners: Ids
+    row_ids: Ids
     rows: Features
 
     def means(self) -> Features:
@@ -67,7 +68,13 @@ def iter_photo_vectors(matrix: Matrix, sources: Mapping[int, Source]) -> Iterato
         within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
         places = by_photo[np.repeat(starts[chosen], counts) + within]
         ids = wanted[chosen].tolist()
-        yield PhotoVectors(ids=ids, sources=[sources[id] for id in ids], owners=owners, rows=_rows(matrix, places))
+        yield PhotoVectors(
+            ids=ids,
+            sources=[sources[id] for id in ids],
+            owners=owners,
+            row_ids=matrix.ids[places],
+            rows=_rows(matrix, places),
+        )
 
 
 def _rows(matrix: Matrix, places: Ids) -> Features:

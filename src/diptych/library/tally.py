@@ -3,6 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,20 +16,30 @@ if TYPE_CHECKING:
 _SHOWN: Final = 100  # photos of one name on a sheet
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name that a photo was given, how surely (0 to 1), and in a video when."""
+
+    name: str | None
+    probability: float
+    caption: str
+    second: float | None = None
+
+
 class Tally:
     """Photos counted by name, where None is the name of those that were given none."""
 
     def __init__(self) -> None:
         self.photos = 0
         self.counts: Counter[str | None] = Counter()
-        self._surest: dict[str | None, list[tuple[float, int, Source, str]]] = {}
+        self._surest: dict[str | None, list[tuple[float, int, Source, Named]]] = {}
 
-    def add(self, id: int, source: Source, names: Iterable[tuple[str | None, float, str]]) -> None:
-        """Count a photo under each of its names, which come with a probability of 0 to 1 and a caption."""
+    def add(self, id: int, source: Source, names: "Iterable[Named]") -> None:
+        """Count a photo under each of its names."""
         self.photos += 1
-        for name, probability, caption in names:
-            self.counts[name] += 1
-            kept, entry = self._surest.setdefault(name, []), (probability, -id, source, caption)
+        for each in names:
+            self.counts[each.name] += 1
+            kept, entry = self._surest.setdefault(each.name, []), (each.probability, -id, source, each)
             if len(kept) < _SHOWN:
                 heapq.heappush(kept, entry)
             else:
@@ -40,10 +51,10 @@ class Tally:
 
     def sheet(self, library: "PhotoLibrary", name: str | None) -> Iterable[SheetPhoto]:
         """The surest photos of a name, first those of the highest probability."""
-        for probability, negative_id, source, caption in sorted(self._surest.get(name, ()), reverse=True):
+        for _, negative_id, source, each in sorted(self._surest.get(name, ()), reverse=True):
             yield SheetPhoto(
                 path=Path(source.name) if source.is_file else source.name,
-                thumbnail=library.thumbnail(-negative_id),
-                caption=caption,
-                bar=probability,
+                thumbnail=library.thumbnail(-negative_id, second=each.second),
+                caption=each.caption,
+                bar=each.probability,
             )

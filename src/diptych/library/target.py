@@ -44,7 +44,7 @@ class Target:
     def failures(self) -> list[Failure]:
         """The files below the folder that could not be read."""
         found = self.library.failures()
-        return [each for each in found if self.folder is None or each.path.is_relative_to(self.folder)]
+        return [each for each in found if self.folder is None or Path(each.source).is_relative_to(self.folder)]
 
 
 def open_target(

@@ -284,3 +284,21 @@ def test_models_are_held_side_by_side(library: PhotoLibrary, photos: Path, encod
     again.model.logit_scale.data = again.model.logit_scale.data + 1
     with pytest.raises(LibraryError, match=r"holds no vectors of other"):
         PhotoLibrary.open(library.folder, model="other", encoder=again).search("a cat")
+
+
+def test_a_database_put_back_from_a_copy_is_what_counts(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder, tmp_path: Path
+) -> None:
+    indexed(library, photos)
+    expected = paths(library, "a cat")
+    library.close()
+    shutil.copy(library.folder / "library.db", tmp_path / "copy.db")
+    with PhotoLibrary.open(library.folder, encoder=encoder) as changed:
+        (photos / "coffee.jpg").rename(photos / "tea.jpg")
+        Image.new("RGB", (90, 60), "green").save(photos / "rocket.jpg")
+        indexed(changed, photos)
+        assert set(paths(changed, "a cat")) == {"astronaut.jpg", "cat.jpg", "rocket.jpg", "tea.jpg"}
+    shutil.copy(tmp_path / "copy.db", library.folder / "library.db")
+    with PhotoLibrary.open(library.folder, encoder=encoder) as back:
+        assert paths(back, "a cat") == expected
+        assert back.check().faults == ()

@@ -67,7 +67,7 @@ def open_matrix(database: sqlite3.Connection, folder: Path, model: Model) -> Mat
     database.execute("BEGIN")  # one moment for all that follows
     try:
         mapped = stored_matrix(folder, model)
-        if mapped is None or not _is_current(database, model, mapped.ids):
+        if mapped is None or not _is_current(database, folder, model, mapped):
             mapped = _write(database, folder, model)
         last = int(mapped.ids[-1]) if len(mapped) else 0
         fresh = list(_chunks(database, model, after=last))
@@ -83,16 +83,29 @@ def open_matrix(database: sqlite3.Connection, folder: Path, model: Model) -> Mat
     )
 
 
-def _is_current(database: sqlite3.Connection, model: Model, ids: Ids) -> bool:
-    """Whether every row still stands in the database: rows are never changed and numbers never given again."""
-    last = int(ids[-1]) if len(ids) else 0
-    count = database.execute(f"SELECT count(*) FROM {model.table} WHERE id <= ?", (last,)).fetchone()[0]
-    return int(count) == len(ids)
+def _is_current(database: sqlite3.Connection, folder: Path, model: Model, mapped: Matrix) -> bool:
+    """Whether every row still stands in the database: none went since, and the last is what it was.
+
+    Rows are never changed and their numbers never given again, but a database may be put back from a copy.
+    """
+    with suppress(OSError, ValueError):
+        written = int((_place(folder, model) / "revision").read_text(encoding="ascii"))
+        if written != _revision(database, model):
+            return False
+        if not len(mapped):
+            return True
+        row = database.execute(f"SELECT vector FROM {model.table} WHERE id = ?", (int(mapped.ids[-1]),)).fetchone()
+        return row is not None and np.allclose(_unit(unpack(row[0], model)[None])[0], mapped.parts[0][-1])
+    return False
+
+
+def _revision(database: sqlite3.Connection, model: Model) -> int:
+    return int(database.execute("SELECT revision FROM models WHERE id = ?", (model.id,)).fetchone()[0])
 
 
 def stored_matrix(library: Path, model: Model) -> Matrix | None:
     """What stands on disk, current or not, or None where nothing does that can be used."""
-    folder = library / f"matrix-{model.id}"
+    folder = _place(library, model)
     with suppress(OSError, ValueError):
         numbers = np.load(folder / "ids.npy", allow_pickle=False)
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
@@ -109,7 +122,7 @@ def stored_matrix(library: Path, model: Model) -> Matrix | None:
 def _write(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
     """All vectors of the database, written to disk and mapped; in memory alone where the disk is full."""
     count = int(database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0])
-    target = folder / f"matrix-{model.id}"
+    target = _place(folder, model)
     header = {"descr": "<f4", "fortran_order": False, "shape": (count, model.width)}
     try:
         with atomic_folder(target, overwrite=True) as building:
@@ -122,6 +135,7 @@ def _write(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
                     file.write(chunk[1].tobytes())
             np.save(building / "ids.npy", np.concatenate([_NONE, *numbers], axis=1))
             (building / "fingerprint").write_text(model.fingerprint, encoding="ascii")
+            (building / "revision").write_text(str(_revision(database, model)), encoding="ascii")
         if written := stored_matrix(folder, model):
             return written
     except (OSError, DiptychError):
@@ -135,10 +149,18 @@ def _chunks(database: sqlite3.Connection, model: Model, after: int = 0) -> Itera
     """Numbers (2, n) of rows and photos, and (n, E) float32 rows of unit length."""
     stored = iter_vectors(database, model, after=after)
     while some := list(islice(stored, _ROWS_AT_ONCE)):
-        rows = np.stack([unpack(vector, model) for _, _, vector in some])
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)  # float16 has rounded it
+        rows = _unit(np.stack([unpack(vector, model) for _, _, vector in some]))
         yield np.array([[id for id, _, _ in some], [photo for _, photo, _ in some]], np.int64), rows
 
 
 def _matrix(numbers: Ids, vectors: Features, model: Model) -> Matrix:
     return Matrix(ids=numbers[0], photos=numbers[1], parts=(vectors, np.empty((0, model.width), np.float32)))
+
+
+def _unit(rows: Features) -> Features:
+    """Rows whose length float16 has rounded."""
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _place(library: Path, model: Model) -> Path:
+    return library / f"matrix-{model.id}"

@@ -22,7 +22,7 @@ _DTYPE = "float16"
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model whose vectors the library holds."""
+    """A model whose vectors the library holds; `revision` is one more for each that went."""
 
     id: int
     fingerprint: str
@@ -139,7 +139,6 @@ def put_vectors(
         f"INSERT INTO {model.table} (photo_id, vector, second) VALUES (?, ?, ?)",
         [(photo, vector.tobytes(), second) for vector, second in zip(features.astype("<f2"), seconds, strict=True)],
     )
-    _revise(database, model)
 
 
 def put_copy(database: sqlite3.Connection, original: int, root: int, found: FoundFile) -> None:
@@ -153,7 +152,6 @@ def put_copy(database: sqlite3.Connection, original: int, root: int, found: Foun
             f"SELECT ?, vector, second FROM {model.table} WHERE photo_id = ? ORDER BY id",
             (photo_id, original),
         )
-        _revise(database, model)
 
 
 def move_photo(database: sqlite3.Connection, photo: int, root: int, found: FoundFile) -> None:
@@ -189,8 +187,7 @@ def forget_photos(database: sqlite3.Connection, photos: Iterable[int]) -> None:
 def forget_vectors(database: sqlite3.Connection, photo: int) -> None:
     """Delete the vectors of a photo, of all models."""
     for model in models(database):
-        if database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo,)).rowcount:
-            _revise(database, model)
+        database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo,))
 
 
 def put_failure(database: sqlite3.Connection, root: int, found: FoundFile, reason: str) -> None:
@@ -250,7 +247,3 @@ def _described(found: FoundFile) -> tuple[str | bytes | None, str | None, str | 
 
 def _clear_failure(database: sqlite3.Connection, root: int, path: str) -> None:
     database.execute("DELETE FROM failures WHERE root_id = ? AND path = ?", (root, stored(path)))
-
-
-def _revise(database: sqlite3.Connection, model: Model) -> None:
-    database.execute("UPDATE models SET revision = revision + 1 WHERE id = ?", (model.id,))

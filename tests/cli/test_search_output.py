@@ -13,6 +13,7 @@ import pytest
 from command import diptych, environment
 from PIL import Image
 
+from diptych.calibration import MATCH_THRESHOLD
 from diptych.cli.hits import describe_second
 from diptych.demo.photographs import find_photographs
 
@@ -154,6 +155,15 @@ def test_pictures_are_terms_beside_words_or_alone(library: Path) -> None:
     like = diptych("similar", rocket, "--paths", "--library", library).stdout.splitlines()
     assert len(like) == 2
     assert str(rocket) not in like
+
+
+def test_that_nothing_matches_is_said_once_no_photo_is_relevant(library: Path) -> None:
+    for query in ("a cat", "the annual report of a bank"):
+        done = diptych("search", query, "--json", "--library", library)
+        is_said = "nothing matches: no photo stands out for this query" in done.stderr
+        assert is_said == all(hit["relevance"] < MATCH_THRESHOLD for hit in json.loads(done.stdout)), query
+    assert is_said
+    assert diptych("search", query, "--skip", "1", "--library", library).stderr == ""
 
 
 def test_nothing_left_is_said_and_is_an_empty_list(library: Path) -> None:

@@ -2,12 +2,19 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageCms
+from test_raw import camera_jpeg, write_dng
+from test_video import number_on, write_video
 
+from diptych import DualEncoder
+from diptych.library.catalogue_root import CatalogueRoot
+from diptych.library.library import PhotoLibrary
 from diptych.library.thumbnails import Thumbnail, thumbnail
 
 CONTENT = bytes(range(16))
@@ -129,3 +136,60 @@ def test_a_source_that_is_asked_for_is_asked_once_and_may_fail(tmp_path: Path, p
 def test_a_side_that_no_screen_needs_is_refused(photo: Path) -> None:
     with pytest.raises(ValueError, match="16 to 2048 pixels, got 100000"):
         thumbnail(None, None, photo, side=100_000)
+
+
+# ---- of the photos of a library
+
+
+@pytest.fixture
+def library(tmp_path: Path, encoder: DualEncoder) -> Iterator[PhotoLibrary]:
+    with PhotoLibrary.open(tmp_path / "library", encoder=encoder, model="small", create_missing=True) as opened:
+        yield opened
+
+
+def test_a_photo_that_has_changed_is_shown_as_it_is_and_one_that_is_gone_as_it_was(
+    tmp_path: Path, library: PhotoLibrary
+) -> None:
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photos" / "photo.png"
+    Image.new("RGB", (64, 64), "red").save(path)
+    library.index(path.parent)
+    kept = library.thumbnail(1)
+    assert pixel(opened(kept), 9, 9) == pytest.approx((255, 0, 0), abs=4)
+    Image.new("RGB", (65, 65), "blue").save(path)
+    assert pixel(opened(library.thumbnail(1)), 9, 9) == pytest.approx((0, 0, 255), abs=4)
+    path.unlink()
+    assert library.thumbnail(1) == kept
+    assert library.thumbnail(2) == Thumbnail(reason="There is no photo 2.")
+    assert library.check().faults == ()
+
+
+def test_a_video_has_a_thumbnail_of_each_moment_and_a_raw_photo_that_of_its_preview(
+    tmp_path: Path, library: PhotoLibrary
+) -> None:
+    (tmp_path / "media").mkdir()
+    write_video(tmp_path / "media" / "film.mp4")
+    (tmp_path / "media" / "photo.dng").write_bytes(write_dng(jpeg=camera_jpeg()))
+    library.index(tmp_path / "media")
+    numbers = {Path(photo["path"]).name: photo["id"] for photo in library.photos()}
+    for second, number in ((0.0, 0), (2.9, 29)):
+        assert number_on(library.thumbnail(numbers["film.mp4"], second=second).jpeg) == number
+    assert library.thumbnail(numbers["film.mp4"]) == library.thumbnail(numbers["film.mp4"], second=0.0)
+    with Image.open(io.BytesIO(camera_jpeg())) as preview:
+        shape = preview.width / preview.height
+    small = opened(library.thumbnail(numbers["photo.dng"]))
+    assert small.width / small.height == pytest.approx(shape, rel=0.02)  # whole pixels
+
+
+def test_pictures_within_a_table_have_thumbnails_until_their_row_is_gone(tmp_path: Path, library: PhotoLibrary) -> None:
+    pictures = []
+    for colour in ("red", "blue"):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / f"{colour}.png")
+        pictures.append((tmp_path / f"{colour}.png").read_bytes())
+    table = tmp_path / "products.parquet"
+    pq.write_table(pa.table({"id": ["a", "b"], "image": pictures}), table)
+    library.index(CatalogueRoot(path=table, image_column="image", id_column="id"))
+    assert pixel(opened(library.thumbnail(2)), 9, 9) == pytest.approx((0, 0, 255), abs=4)
+    pq.write_table(pa.table({"id": ["b"], "image": pictures[1:]}), table)
+    assert library.thumbnail(1).reason == f"{table} has no row 'a' any more."
+    assert opened(library.thumbnail(2)).size == (64, 64)

@@ -242,6 +242,18 @@ def test_an_export_that_was_tampered_with_is_checked(
     assert (report.added, dict(report.refused)) == (3, {reason: 1})
 
 
+@pytest.mark.parametrize("roots", [None, 5, [5, {"path": 5}], [{"path": "x", "kind": "disk", "settings": "[1"}]])
+def test_roots_that_an_export_describes_badly_are_plain_folders(
+    roots: object, tmp_path: Path, indexed: PhotoLibrary
+) -> None:
+    indexed.export(tmp_path / "out")
+    model = tmp_path / "out" / "model.json"
+    model.write_text(json.dumps(json.loads(model.read_text()) | {"roots": roots}))
+    other = new_library(tmp_path / "other")
+    assert imported(other, tmp_path / "out").added == 4
+    assert [root.kind for root in other.roots()] == ["folder"]
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-50])
 

@@ -230,8 +230,9 @@ _FOLDER: Final = ("folder", None)
 def _described_roots(about: dict[str, Any] | None) -> dict[str, tuple[str, str | None]]:
     """Kind and settings of the roots by path, as far as they are what a library writes."""
     found: dict[str, tuple[str, str | None]] = {}
-    for each in (about or {}).get("roots", ()):
-        path, kind, settings = (each.get(name) for name in ("path", "kind", "settings"))
+    roots = (about or {}).get("roots")
+    for each in roots if isinstance(roots, list) else ():
+        path, kind, settings = map((each if isinstance(each, dict) else {}).get, ("path", "kind", "settings"))
         if isinstance(path, str) and kind in ("folder", "table") and (settings is None or _is_object(settings)):
             found[path] = (kind, settings)
     return found

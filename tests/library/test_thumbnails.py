@@ -189,7 +189,11 @@ def test_pictures_within_a_table_have_thumbnails_until_their_row_is_gone(tmp_pat
     table = tmp_path / "products.parquet"
     pq.write_table(pa.table({"id": ["a", "b"], "image": pictures}), table)
     library.index(CatalogueRoot(path=table, image_column="image", id_column="id"))
-    assert pixel(opened(library.thumbnail(2)), 9, 9) == pytest.approx((0, 0, 255), abs=4)
+    red, absent, blue = library.thumbnails([(1, None), (9, None), (2, None)])
+    assert absent.reason == "There is no photo 9."
+    assert pixel(opened(red), 9, 9) == pytest.approx((255, 0, 0), abs=4)
+    assert pixel(opened(blue), 9, 9) == pytest.approx((0, 0, 255), abs=4)
+    (tmp_path / "library" / "thumbnails").rename(tmp_path / "seen")
     pq.write_table(pa.table({"id": ["b"], "image": pictures[1:]}), table)
     assert library.thumbnail(1).reason == f"{table} has no row 'a' any more."
-    assert opened(library.thumbnail(2)).size == (64, 64)
+    assert library.thumbnail(2) == blue

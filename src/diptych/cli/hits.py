@@ -139,23 +139,25 @@ def _print_pictures(library: "PhotoLibrary", hits: "Sequence[Hit]", first: int, 
     from diptych.cli.terminal_pictures import shown
 
     lines = _aligned([[str(rank), *_columns(hit)] for rank, hit in enumerate(hits, start=first)])
-    for hit, line in zip(hits, lines, strict=True):
-        made = library.thumbnail(hit.id, second=hit.second)
+    thumbnails = library.thumbnails((hit.id, hit.second) for hit in hits)
+    for made, line in zip(thumbnails, lines, strict=True):
         typer.echo(shown(made.jpeg, protocol) if made.jpeg else one_line(made.reason))
         typer.echo(line)
 
 
 def _write_sheet(library: "PhotoLibrary", hits: "Sequence[Hit]", target: Path, title: str) -> None:
     from diptych.library.sheet import SheetPhoto, write_sheet
+    from diptych.progress import track
 
+    thumbnails = library.thumbnails((hit.id, hit.second) for hit in hits)
     photos = (
         SheetPhoto(
             path=Path(hit.source) if hit.is_file else hit.source,
-            thumbnail=library.thumbnail(hit.id, second=hit.second),
+            thumbnail=made,
             caption=_caption(hit),
             bar=hit.relevance,
         )
-        for hit in hits
+        for hit, made in track(zip(hits, thumbnails, strict=True), total=len(hits), label="Pictures", unit="pictures")
     )
     write_sheet(target, title, [("", photos)])
     typer.echo(f"diptych: {len(hits):,} photos on {target}.", err=True)

@@ -26,7 +26,7 @@ from diptych.library.photos import Model
 from diptych.library.query import Photo, Term, parse_query
 from diptych.library.roots import FolderRoot, Root, folder_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
-from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnail
+from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnails
 from diptych.library.transfer import ImportReport, Place, export_library, exported_model, import_embeddings
 from diptych.library.upkeep import CheckReport
 
@@ -321,7 +321,11 @@ class PhotoLibrary:
 
         Where there is none it says why, and raises nothing.
         """
-        return photo_thumbnail(self._database, self.folder, photo, side=side, second=second)
+        return next(self.thumbnails([(photo, second)], side=side))
+
+    def thumbnails(self, wanted: Iterable[tuple[int, float | None]], *, side: int = SIDE) -> Iterator[Thumbnail]:
+        """Those of many photos, or moments of videos, in order; made on all cores."""
+        return photo_thumbnails(self._database, self.folder, wanted, side=side)
 
     def export(self, target: str | os.PathLike[str], *, dtype: Dtype | None = None) -> int:
         """Write all vectors of the model with what is known of their photos: to a .parquet file, or to a folder.

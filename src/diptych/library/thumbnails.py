@@ -3,7 +3,7 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,25 +60,38 @@ def thumbnail(
     return Thumbnail(jpeg=jpeg)
 
 
-def photo_thumbnail(
-    database: sqlite3.Connection, library: Path, photo: int, *, side: int = SIDE, second: float | None = None
-) -> Thumbnail:
-    """That of a photo of the library; of one whose file has changed since it was indexed, as it is now and not kept."""
+def photo_thumbnails(
+    database: sqlite3.Connection, library: Path, wanted: Iterable[tuple[int, float | None]], *, side: int = SIDE
+) -> Iterator[Thumbnail]:
+    """Those of photos of the library, or of moments of its videos, in order; made on all cores.
+
+    Of a photo whose file has changed since it was indexed it is that of now, and not kept.
+    """
+    from diptych.encode.workers import core_count, map_ahead, plain_pool
+
+    makers = (_maker(database, library, photo, second, side) for photo, second in wanted)
+    yield from map_ahead(plain_pool(), lambda make: make(), makers, ahead=2 * core_count())
+
+
+def _maker(
+    database: sqlite3.Connection, library: Path, photo: int, second: float | None, side: int
+) -> Callable[[], Thumbnail]:
+    """What makes it on any thread: the database is for this one."""
     query = (
         f"SELECT size, mtime_ns, hash, roots.settings AS settings, {LOCATED} "
         "FROM photos JOIN roots ON roots.id = root_id WHERE photos.id = ?"
     )
     row = database.execute(query, (photo,)).fetchone()
     if row is None:
-        return Thumbnail(reason=f"There is no photo {photo}.")
+        return lambda: Thumbnail(reason=f"There is no photo {photo}.")
     name, is_file = source_of(row)
     content: bytes | None = row["hash"]
-    if is_file:
-        with suppress(OSError):  # gone: what is kept is still what it was
-            now = Path(name).stat()
-            content = content if (now.st_size, now.st_mtime_ns) == (row["size"], row["mtime_ns"]) else None
-        return thumbnail(library, content, name, side=side, second=second)
-    return thumbnail(library, content, lambda: _catalogue_picture(row), side=side)
+    if not is_file:
+        return lambda: thumbnail(library, content, lambda: _catalogue_picture(row), side=side)
+    with suppress(OSError):  # gone: what is kept is still what it was
+        now = Path(name).stat()
+        content = content if (now.st_size, now.st_mtime_ns) == (row["size"], row["mtime_ns"]) else None
+    return lambda: thumbnail(library, content, name, side=side, second=second)
 
 
 def _catalogue_picture(row: sqlite3.Row) -> bytes:

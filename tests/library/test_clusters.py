@@ -80,7 +80,7 @@ def test_groups_that_are_too_small_are_dissolved_even_all_of_them() -> None:
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"min_size": 0}])
 def test_counts_below_one_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be at least 1"):
-        group(blobs(3), **wrong)  # type: ignore[arg-type]
+        group(blobs(3), **wrong)
 
 
 def test_a_word_is_the_name_of_the_group_nearest_to_it_and_of_no_other() -> None:

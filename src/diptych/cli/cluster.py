@@ -52,6 +52,8 @@ def cluster(
     from diptych.library.vocabulary import read_texts
 
     words = None if vocabulary is None else read_texts(vocabulary)
+    if html is not None:
+        check_target(html)
     target = open_target(place, library=library, model=model)
     with target.library as opened:
         refreshed(target)
@@ -64,6 +66,12 @@ def cluster(
         typer.echo(json.dumps(as_plain(found), indent=2))
     else:
         _print(found)
+
+
+def check_target(path: Path) -> None:
+    """ValueError for a file that cannot be written, before the work that would be lost."""
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"There is no folder {path.absolute().parent} to write {path.name} into: make it first.")
 
 
 def as_plain(found: "Clusters") -> dict[str, Any]:

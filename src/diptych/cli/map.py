@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from diptych.cli.cluster import Place, VocabularyFile
+from diptych.cli.cluster import Place, VocabularyFile, check_target
 from diptych.cli.options import Library, Model
 from diptych.cli.printing import one_line
 
@@ -37,6 +37,7 @@ def map_photos(
     writers = {".html": write_page, ".htm": write_page, ".png": write_png}
     if output.suffix.lower() not in writers:
         raise ValueError(f"A map is an .html page or a .png picture, got {output}.")
+    check_target(output)
     words = None if vocabulary is None else read_texts(vocabulary)
     target = open_target(place, library=library, model=model)
     with target.library as opened:

@@ -11,13 +11,13 @@ HERE = Path(__file__).parent
 SHOWN = ("torch", "numpy", "pillow", "torchvision", "open_clip_torch", "transformers", "tokenizers")
 
 
-def make_environment(folder: Path, requirements: Path) -> str:
-    """The Python of a virtual environment that has these requirements; made unless it is there."""
+def make_environment(folder: Path, requirements: Path, base: str = sys.executable) -> str:
+    """The Python of a virtual environment of `base` that has these requirements; made unless it is there."""
     python, installed = folder / "bin" / "python", folder / "installed.txt"
     wanted = requirements.read_text()
     if not installed.exists() or installed.read_text() != wanted:
         print(f"Installing {requirements.name} into {folder} (the first time only)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([base, "-m", "venv", str(folder)], check=True)
         # The Makefile's constraints hold for Diptych, not for its peers.
         environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
         install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)]

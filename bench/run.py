@@ -21,6 +21,7 @@ import curves
 import data_loading
 import first_label
 import images
+import library
 import loading
 import loss
 import preprocessing
@@ -44,6 +45,7 @@ BENCHES: dict[str, ModuleType] = {
     "data": data_loading,
     "training": training,
     "curves": curves,
+    "library": library,
 }
 ROOT = HERE.parent
 WORK, PAGE = ROOT / ".bench", ROOT / "docs" / "benchmarks.md"

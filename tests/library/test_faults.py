@@ -365,9 +365,9 @@ def small_disk(place: Place, script: str) -> list[str]:
 
 
 def small_files(place: Place, script: str) -> list[str]:
-    """No file may be larger than 300 KB, as file systems have a limit of theirs."""
+    """No file may be larger than 450 KB, as file systems have a limit of theirs."""
     grow = "prlimit --fsize=unlimited --pid $$"
-    return ["prlimit", "--fsize=300000:unlimited", "sh", "-c", script.replace("GROW", grow)]
+    return ["prlimit", "--fsize=450000:unlimited", "sh", "-c", script.replace("GROW", grow)]
 
 
 def can_mount() -> bool:

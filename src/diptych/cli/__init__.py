@@ -1,6 +1,7 @@
 """The command line: parse, call, print. One file per verb; nothing here imports torch."""
 
 import io
+import sqlite3
 import sys
 import warnings
 from typing import Any
@@ -39,6 +40,8 @@ def _run(arguments: list[str]) -> int:
         return _report(f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`.", status=2)
     except DiptychError as error:
         return _report(error)
+    except sqlite3.Error as error:  # the library raises its own errors, but for a file that is damaged within
+        return _report(f"The library's database cannot be used ({error}): `diptych library check` says more.")
     except OSError as error:
         return _report(f"{str(error.filename)[:200]}: {error.strerror}." if error.filename else error)
     except ValueError as error:  # the library's word for a bad argument

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from diptych.cli.printing import is_terminal, one_line
+from diptych.cli.printing import is_terminal, one_line, print_paths
 
 if TYPE_CHECKING:
     from diptych.cli.terminal_pictures import Protocol
@@ -44,10 +44,9 @@ def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *,
 
         typer.echo(json.dumps([as_plain(hit) for hit in hits], indent=2))
     elif output.zero:
-        typer.echo("".join(f"{hit.source}\0" for hit in hits), nl=False)
+        print_paths([hit.source for hit in hits], end=b"\0")
     elif output.as_paths:
-        for hit in hits:
-            typer.echo(hit.source)
+        print_paths([hit.source for hit in hits], end=b"\n")
     elif protocol := _protocol(output.pictures):
         _print_pictures(library, hits, first, protocol)
     elif is_terminal():

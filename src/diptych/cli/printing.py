@@ -67,3 +67,12 @@ def one_line(path: Path | str) -> str:
     """A path on one line, whatever is in its name."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
+
+
+def print_paths(paths: "Sequence[str]", *, end: bytes) -> None:
+    """Paths as the file system has them, byte for byte, whatever the encoding of the output."""
+    import os
+
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for path in paths))
+    sys.stdout.buffer.flush()

@@ -11,7 +11,7 @@ from diptych.errors import FetchError, ImageError
 from diptych.library.catalogue import Catalogue, Row
 from diptych.library.cells import AddressImage, BytesImage, FileImage
 from diptych.library.metadata import PhotoFacts
-from diptych.library.reading import Look, PhotoFile, content_hash, facts_in
+from diptych.library.reading import ChangingFileError, Look, PhotoFile, content_hash, facts_in
 from diptych.library.roots import Scan
 from diptych.library.walk import FoundFile
 
@@ -118,7 +118,14 @@ class CatalogueFile:
                 return _fetched(url)
             case FileImage(path):
                 file = PhotoFile(path.parent, FoundFile(path.name, 0, 0))
-                data = file.read_bytes()
+                try:
+                    data = file.read_bytes()
+                except ChangingFileError as error:
+                    if self.found.mtime_ns or self.found.size:
+                        raise
+                    raise ImageError(
+                        f"{path}: no such file or directory"
+                    ) from error  # nor was there when the table was read
                 self.found = replace(self.found, size=file.found.size, mtime_ns=file.found.mtime_ns)
                 return data
             case _:

@@ -62,14 +62,16 @@ def connect(folder: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """All of the block, or nothing of it."""
-    database.execute("BEGIN IMMEDIATE")
+    """All of the block, or nothing of it. LibraryError for a full or read-only disk, or one that others write to."""
     try:
+        database.execute("BEGIN IMMEDIATE")
         yield
         database.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if database.in_transaction:  # a full disk ends it
             database.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError):
+            raise _unwritable(database, error) from error
         raise
 
 
@@ -102,6 +104,13 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:
     return int(database.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _unwritable(database: sqlite3.Connection, error: sqlite3.OperationalError) -> LibraryError:
+    path = database.execute("PRAGMA database_list").fetchone()[2]
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        return LibraryError(f"{path} cannot grow: its disk is full. What was committed is kept; make room and go on.")
+    return LibraryError(f"{path} cannot be written now ({error}).")
 
 
 def _unusable(path: Path, error: sqlite3.DatabaseError) -> LibraryError:

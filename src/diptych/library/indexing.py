@@ -3,8 +3,8 @@
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from diptych.library import photos
 from diptych.library.database import transaction
 from diptych.library.jobs import Job
 from diptych.library.photos import KnownPhoto, Model, NewPhoto
-from diptych.library.reading import ChangingFileError, IndexedFile, Look, MissingReaderError
+from diptych.library.reading import ChangingFileError, IndexedFile, Look, UnreadFileError
 from diptych.library.roots import Root
 from diptych.library.walk import FoundFile
 
@@ -55,14 +55,15 @@ class _Changes:
 def index(
     database: sqlite3.Connection,
     roots: Sequence[Root],
-    encoder: Encoder,
+    encoder: Callable[[], Encoder],
     model: Model,
     *,
     retry_failures: bool = False,
 ) -> Iterator[IndexReport]:
     """Bring the library to what the roots hold; the report as it grows, after each commit and at the end.
 
-    A kill loses what was not committed: at most what was encoded in 5 seconds, or 500 photos.
+    The encoder, which is the model's, is asked for once there is something to encode. A kill loses what was not
+    committed: at most what was encoded in 5 seconds, or 500 photos.
     """
     report = IndexReport()
     with Job(database, [str(root.path) for root in roots], model, report) as job:
@@ -72,7 +73,8 @@ def index(
         indexer = _Indexer(database, encoder, model, report, job)
         indexer.missing = {each.number: dict(each.missing) for each in changes}
         for each in changes:
-            yield from indexer.read(each)
+            if each.to_read:
+                yield from indexer.read(each)
         with transaction(database):
             for each in changes:
                 left = indexer.missing[each.number]
@@ -132,7 +134,7 @@ class _Indexer:
     """Files through the encoder, in order; what is ready waits for the next commit."""
 
     def __init__(
-        self, database: sqlite3.Connection, encoder: Encoder, model: Model, report: IndexReport, job: Job
+        self, database: sqlite3.Connection, encoder: Callable[[], Encoder], model: Model, report: IndexReport, job: Job
     ) -> None:
         self.database, self.encoder, self.model, self.report, self.job = database, encoder, model, report, job
         self.missing: dict[int, dict[str, KnownPhoto]] = {}
@@ -141,7 +143,7 @@ class _Indexer:
         self._given: dict[int, Features | ImageError] = {}  # what it gave of them, by their number
         self._seen = 0  # the number of the first that is under way
         self._ready: list[tuple[int, NewPhoto]] = []
-        self._failed: list[tuple[int, FoundFile, str]] = []
+        self._failed: list[tuple[int, FoundFile, str, bool]] = []
         self._committed_at = time.monotonic()
 
     def read(self, changes: _Changes) -> Iterator[IndexReport]:
@@ -155,7 +157,7 @@ class _Indexer:
                 self.commit()
 
         try:
-            for rows in self.encoder.iter_images(self._unknown(changes), on_error=fail):
+            for rows in self.encoder().iter_images(self._unknown(changes), on_error=fail):
                 self._given.update(zip(rows.indices.tolist(), rows.features, strict=True))
                 self._advance()
                 if self._is_due():
@@ -172,8 +174,8 @@ class _Indexer:
         with transaction(self.database):
             for root, photo in self._ready:
                 photos.put_photo(self.database, root, self.model, photo)
-            for root, found, reason in self._failed:
-                photos.put_failure(self.database, root, found, reason)
+            for root, found, reason, is_passing in self._failed:
+                photos.put_failure(self.database, root, found, reason, is_passing=is_passing)
             self.job.note()
         self._ready, self._failed = [], []
         self._committed_at = time.monotonic()
@@ -224,17 +226,17 @@ class _Indexer:
             self.report.encoded += 1
             return
         assert pending.error is not None
-        self.report.failed += 1
         if isinstance(pending.error, ChangingFileError):
             return
-        found = replace(file.found, size=-1) if isinstance(pending.error, MissingReaderError) else file.found
-        self._failed.append((pending.root, found, _reason(file, pending.error)))
+        self.report.failed += 1
+        is_passing = isinstance(pending.error, UnreadFileError)
+        self._failed.append((pending.root, file.found, _reason(file, pending.error), is_passing))
 
     def _is_known_content(self, root: int, file: IndexedFile) -> bool:
         """Whether a file is one that the library has, moved, touched or copied; then that is noted."""
         try:
             file.identify()
-        except (OSError, ImageError):
+        except ImageError:
             return False  # the encoder meets it again, and says why
         same = photos.same_content(self.database, file.hash)
         has_vector = {id for id, *_ in same if self._has_vector(id)}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from diptych.library.database import LibraryError, transaction
 from diptych.library.photos import Model
 
 if TYPE_CHECKING:
@@ -25,13 +26,12 @@ class Job:
         self._id = 0
 
     def __enter__(self) -> Self:
-        added = self._database.execute(
-            "INSERT INTO jobs (process, started_at, roots, model_id, total, done, failed) VALUES (?, ?, ?, ?, 0, 0, 0)",
-            self._row,
-        )
-        assert added.lastrowid is not None
-        self._id = added.lastrowid
-        self._database.execute("DELETE FROM jobs WHERE id <= ?", (self._id - _KEPT,))
+        columns = "process, started_at, roots, model_id, total, done, failed"
+        with transaction(self._database):
+            added = self._database.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, 0, 0, 0)", self._row)
+            assert added.lastrowid is not None
+            self._id = added.lastrowid
+            self._database.execute("DELETE FROM jobs WHERE id <= ?", (self._id - _KEPT,))
         return self
 
     def note(self) -> None:
@@ -50,11 +50,12 @@ class Job:
             is_stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
             outcome = "interrupted" if is_stopped else f"{type(error).__name__}: {error}"[:500]
         try:
-            self.note()
-            self._database.execute(
-                "UPDATE jobs SET ended_at = ?, outcome = ? WHERE id = ?", (time.time(), outcome, self._id)
-            )
-        except sqlite3.Error:
+            with transaction(self._database):
+                self.note()
+                self._database.execute(
+                    "UPDATE jobs SET ended_at = ?, outcome = ? WHERE id = ?", (time.time(), outcome, self._id)
+                )
+        except LibraryError:
             if error is None:
                 raise
 

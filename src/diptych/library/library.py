@@ -67,7 +67,9 @@ class PhotoLibrary:
         self.folder = folder
         self._database = database
         self._model_name = model
-        self._encoder = encoder
+        self._given = encoder
+        self._bulk: Encoder | None = None  # loaded for many images
+        self._light: Encoder | None = None  # loaded for a few, or for texts
         self._loading = loading
 
     @classmethod
@@ -116,12 +118,19 @@ class PhotoLibrary:
         Each report is the same object, grown. Raises LibraryError where another process is indexing, or a catalogue
         cannot be read.
         """
-        encoder = self._encoder = self._encoder or self._load(items=_MANY, preprocess="fast")
+
+        def bulk() -> Encoder:
+            self._bulk = self._given or self._bulk or self._load(items=_MANY, preprocess="fast")
+            return self._bulk
+
+        # Most runs find nothing new, and need no more than the fingerprint of the weights: that costs no torch.
+        light = self._light = self._given or self._bulk or self._light or self._load(items=1)
+
         with only_writer(self.folder):
             chosen = [self._root(root) for root in roots] or self.roots()
-            model = photos.add_model(self._database, encoder, self.model_name)
-            yield from index(self._database, chosen, encoder, model, retry_failures=retry_failures)
-            open_background(self.folder, model, open_matrix(self._database, self.folder, model), encoder)
+            model = photos.add_model(self._database, light, self.model_name)
+            yield from index(self._database, chosen, bulk, model, retry_failures=retry_failures)
+            open_background(self.folder, model, open_matrix(self._database, self.folder, model), self._bulk or light)
 
     def search(
         self,
@@ -260,7 +269,7 @@ class PhotoLibrary:
         held = photos.models(self._database)
         if not held:
             raise LibraryError(f"The library {self.folder} is empty: `diptych index FOLDER` fills it.")
-        wanted = fingerprint or (self._encoder.fingerprint if self._encoder is not None else self._model_name)
+        wanted = fingerprint or (self._given.fingerprint if self._given is not None else self._model_name)
         for model in held:
             if wanted in (None, model.name, model.fingerprint):
                 return model
@@ -272,14 +281,15 @@ class PhotoLibrary:
 
         LibraryError where its weights are others by now.
         """
-        if self._encoder is None:
+        encoder = self._given or self._bulk or self._light
+        if encoder is None:
             model = self.model()
-            self._encoder = self._load(items=items)
-            if self._encoder.fingerprint != model.fingerprint:
+            encoder = self._light = self._load(items=items)
+            if encoder.fingerprint != model.fingerprint:
                 raise LibraryError(
                     f"The library was indexed with other weights than {model.name} has now: index with them first."
                 )
-        return self._encoder
+        return encoder
 
     def _load(self, *, items: int, preprocess: str = "exact") -> Encoder:
         from diptych.encode.choose import encoder_for
@@ -359,7 +369,7 @@ class PhotoLibrary:
             if exported is not None:
                 model = photos.add_model(self._database, exported, exported.name)
             else:
-                encoder = self._encoder = self._encoder or self._load(items=1)
+                encoder = self._light = self._given or self._bulk or self._light or self._load(items=1)
                 model = photos.add_model(self._database, encoder, self.model_name)
             place = None if root is None else Place(root=absolute(root), unseen=unseen)
             yield from import_embeddings(self._database, file, model, place)

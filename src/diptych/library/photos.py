@@ -190,12 +190,18 @@ def forget_vectors(database: sqlite3.Connection, photo: int) -> None:
         database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo,))
 
 
-def put_failure(database: sqlite3.Connection, root: int, found: FoundFile, reason: str) -> None:
-    """Note that a file cannot be read as it is now, and forget what it was before."""
-    row = (root, stored(found.path), found.size, found.mtime_ns, reason, time.time())
+def put_failure(
+    database: sqlite3.Connection, root: int, found: FoundFile, reason: str, *, is_passing: bool = False
+) -> None:
+    """Note that a file cannot be read as it is now, and forget what it was before.
+
+    What is passing is tried again the next time, and leaves what is known of the file as it is.
+    """
+    path, size = stored(found.path), -1 if is_passing else found.size
+    row = (root, path, size, found.mtime_ns, reason, time.time())
     database.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)", row)
-    photo = database.execute("SELECT id FROM photos WHERE root_id = ? AND path = ?", row[:2]).fetchone()
-    if photo is not None:
+    photo = database.execute("SELECT id FROM photos WHERE root_id = ? AND path = ?", (root, path)).fetchone()
+    if photo is not None and not is_passing:
         forget_photos(database, [photo[0]])
 
 

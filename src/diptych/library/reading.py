@@ -3,8 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,12 +21,12 @@ HASH_BYTES: Final = 16
 _BLOCK: Final = 1 << 20
 
 
-class ChangingFileError(ImageError):
-    """A file that was written to while it was read: nothing that the next run would not find mended."""
+class UnreadFileError(ImageError):
+    """A file that cannot be read now, by no fault of its own: a drive or a package is missing. It is tried again."""
 
 
-class MissingReaderError(ImageError):
-    """A file that a package would read which is not installed: tried again each time, since it may be by then."""
+class ChangingFileError(UnreadFileError):
+    """A file that was written to, or went, while it was read: nothing that the next run would not find mended."""
 
 
 class IndexedFile(Protocol):
@@ -38,7 +38,7 @@ class IndexedFile(Protocol):
     facts: PhotoFacts | None
 
     def identify(self) -> None:
-        """Read as much as the hash needs. Raises ImageError or OSError."""
+        """Read as much as the hash needs. Raises ImageError."""
 
     def looks(self) -> "Sequence[Look]":
         """What the encoder reads, one after another: a picture, or frames of a video. Raises ImageError."""
@@ -55,7 +55,7 @@ class Look(Protocol):
         """No."""
 
     def read(self) -> bytes:
-        """A picture. Raises ImageError or OSError."""
+        """A picture. Raises ImageError."""
 
 
 def file_of(root: Path, found: FoundFile) -> IndexedFile:
@@ -86,7 +86,7 @@ class PhotoFile:
         return False
 
     def read(self) -> bytes:
-        """All bytes. ChangingFileError for a file that changes meanwhile; OSError as the file system has it."""
+        """All bytes. Raises ImageError."""
         data = self.read_bytes()
         self.facts = facts_in(data)
         return data
@@ -118,7 +118,7 @@ class RawFile(PhotoFile):
     def looks(self) -> Sequence[Look]:
         """Itself; ImageError where rawpy is not installed, before it is read."""
         if find_spec("rawpy") is None:
-            raise MissingReaderError(
+            raise UnreadFileError(
                 f'{self.name}: RAW photos need rawpy, which is not installed: pip install "diptych[raw]"'
             )
         return [self]
@@ -143,13 +143,10 @@ class VideoFile:
     def looks(self) -> Sequence[Look]:
         """Frames from all over it. ImageError where there are none, or PyAV is not installed."""
         if find_spec("av") is None:
-            raise MissingReaderError(
+            raise UnreadFileError(
                 f'{self.name}: videos need PyAV, which is not installed: pip install "diptych[video]"'
             )
-        try:
-            self.identify()
-        except OSError as error:
-            raise ImageError(f"{self.name}: {(error.strerror or str(error)).lower()}") from error
+        self.identify()
         self.facts = read_video(self.path)
         return [_VideoFrame(self, frame) for frame in frame_files(self.path, self.facts.seconds or 0.0)]
 
@@ -204,13 +201,21 @@ def facts_in(data: bytes) -> PhotoFacts | None:
     return None
 
 
-def _opened(path: Path) -> BinaryIO:
-    """A regular file; a pipe would wait for a writer."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ImageError(f"{path}: not a regular file")
-    return os.fdopen(descriptor, "rb")
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A regular file; a pipe would wait for a writer. Raises ImageError, of the kind that tells what to make of it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ImageError(f"{path}: not a regular file")
+            yield file
+    except FileNotFoundError as error:
+        raise ChangingFileError(f"{path}: is no longer there") from error
+    except PermissionError as error:
+        raise ImageError(f"{path}: permission denied") from error
+    except OSError as error:
+        raise UnreadFileError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _state(found: os.stat_result) -> tuple[int, int]:

@@ -25,7 +25,7 @@ def test_a_label_far_above_the_background_holds_and_one_within_it_does_not() -> 
 def test_none_of_these_is_the_logistic_of_the_distance_above_the_quantile() -> None:
     # 0 to 100: the 99th percentile is 99, the standard deviation sqrt((101**2 - 1) / 12) = 29.155
     ladder = np.arange(101, dtype=np.float32)[None]
-    at_centre, one_above = (none_of_these(np.array([99 + (0.26 + k) * 29.1548], np.float32), ladder) for k in (0, 1))
+    at_centre, one_above = (none_of_these(np.array([99 + (0.29 + k) * 29.1548], np.float32), ladder) for k in (0, 1))
     assert at_centre == pytest.approx(0.5, abs=1e-4)
     assert one_above == pytest.approx(1 / (1 + np.exp(1.8)), abs=1e-4)
 
@@ -57,8 +57,8 @@ def test_a_background_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> No
 
 
 def test_relevance_is_the_logistic_of_the_standard_score_above_the_centre() -> None:
-    # Mean 0.2, spread 0.05, level 2: the centre is at 1.3 + 0.6 x 2 = 2.5 deviations, 0.325.
-    cosines = np.array([0.325, 0.375, 0.275], np.float32)
+    # Mean 0.2, spread 0.05, level 2: the centre is at 1.5 + 0.6 x 2 = 2.7 deviations, 0.335.
+    cosines = np.array([0.335, 0.385, 0.285], np.float32)
     found = relevance(cosines, np.full(3, 0.2, np.float32), np.full(3, 0.05, np.float32), level=2.0)
     expected = [0.5, 1 / (1 + np.exp(-3.7)), 1 / (1 + np.exp(3.7))]
     assert found == pytest.approx(expected, abs=1e-4)

@@ -71,8 +71,12 @@ def one_line(path: Path | str) -> str:
 
 def print_paths(paths: "Sequence[str]", *, end: bytes) -> None:
     """Paths as the file system has them, byte for byte, whatever the encoding of the output."""
+    import io
     import os
 
+    if not isinstance(sys.stdout, io.TextIOWrapper):  # whoever put something else there takes text
+        sys.stdout.write("".join(path + end.decode() for path in paths))
+        return
     sys.stdout.flush()
     sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for path in paths))
     sys.stdout.buffer.flush()

@@ -185,6 +185,8 @@ def test_a_damaged_matrix_is_made_again(library: PhotoLibrary, photos: Path, enc
     for damage in (
         lambda: shutil.rmtree(matrix),
         lambda: (matrix / "vectors.npy").write_bytes(b"damaged"),
+        lambda: (matrix / "ids.npy").write_bytes(b""),
+        lambda: (matrix / "revision").write_bytes(b"\xff"),
         lambda: np.save(matrix / "ids.npy", np.zeros((2, 3), np.int64)),
     ):
         damage()

@@ -88,7 +88,7 @@ def _is_current(database: sqlite3.Connection, folder: Path, model: Model, mapped
 
     Rows are never changed and their numbers never given again, but a database may be put back from a copy.
     """
-    with suppress(OSError, ValueError):
+    with suppress(OSError, EOFError, ValueError):
         written = int((_place(folder, model) / "revision").read_text(encoding="ascii"))
         if written != _revision(database, model):
             return False
@@ -106,7 +106,7 @@ def _revision(database: sqlite3.Connection, model: Model) -> int:
 def stored_matrix(library: Path, model: Model) -> Matrix | None:
     """What stands on disk, current or not, or None where nothing does that can be used."""
     folder = _place(library, model)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, EOFError, ValueError):
         numbers = np.load(folder / "ids.npy", allow_pickle=False)
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
         is_whole = (

@@ -8,7 +8,6 @@ The data folder holds flickr8k-test-000.tar; its 1,000 photos are written to a t
 import argparse
 import re
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 from diptych import PhotoLibrary
@@ -19,6 +18,7 @@ from diptych.library.policy import read_policy, sample_policy
 
 LABELS = ["dog", "person", "car", "cat"]
 NONE_FROM = (0.5, 0.7, 0.9, 2.0)
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8)
 
 
 def main() -> None:
@@ -62,11 +62,13 @@ def print_labels(library: PhotoLibrary, dogs: set[str]) -> None:
 def print_policy(library: PhotoLibrary, work: Path) -> None:
     policy = work / "policy.toml"
     policy.write_text(sample_policy(), encoding="utf-8")
-    moderated = library.moderate(read_policy(policy))
-    found = Counter(reason.category.name for row in moderated for reason in row.found)
-    print("\nshare of photos that the sample policy reports:")
-    for name, count in found.most_common():
-        print(f"  {name}: {count / library.count():.1%}")
+    probabilities: dict[str, list[float]] = {}
+    for row in library.moderate(read_policy(policy)):
+        for reason in row.reasons:
+            probabilities.setdefault(reason.category.name, []).append(reason.probability)
+    print(f"\n| category | {' | '.join(map(str, THRESHOLDS))} |\n|---|{'---|' * len(THRESHOLDS)}")
+    for name, values in probabilities.items():
+        print(f"| {name} | {' | '.join(str(sum(value >= each for value in values)) for each in THRESHOLDS)} |")
 
 
 if __name__ == "__main__":

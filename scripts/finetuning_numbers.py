@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # it has no types
+from sklearn.datasets import load_digits
 
 from diptych.checkpoints import Checkpoint, load_checkpoint
 from diptych.data.config import SourceConfig

@@ -114,7 +114,7 @@ def measured(encoder: Encoder, every: Iterable[Library]) -> Iterator[Block]:
 def background_of(texts: Features, features: Features) -> Background:
     """As the library has it."""
     ids = np.arange(1, len(features) + 1)
-    matrix = Matrix(ids=ids, photos=ids, parts=(features, features[:0]))
+    matrix = Matrix(numbers=np.stack([ids, ids]), parts=(features, features[:0]))
     none = Background(texts=texts, statistics=np.empty((2, 0), np.float32), best=np.zeros(len(texts), np.float32))
     return none.extended(matrix)
 

@@ -42,7 +42,7 @@ def rows(count: int, seed: int = 0) -> Features:
 def matrix(vectors: Features, fresh: int = 0, first_id: int = 1) -> Matrix:
     ids = np.arange(first_id, first_id + len(vectors))
     split = len(vectors) - fresh
-    return Matrix(ids=ids, photos=ids * 10, parts=(vectors[:split], vectors[split:]))
+    return Matrix(numbers=np.stack([ids, ids * 10]), parts=(vectors[:split], vectors[split:]))
 
 
 KEPT = rows(40)

@@ -190,7 +190,8 @@ def test_a_damaged_matrix_is_made_again(library: PhotoLibrary, photos: Path, enc
         lambda: np.save(matrix / "ids.npy", np.zeros((2, 3), np.int64)),
     ):
         damage()
-        assert paths(library, "a cat") == before
+        with PhotoLibrary.open(library.folder, encoder=encoder) as again:
+            assert paths(again, "a cat") == before
 
 
 def test_no_database_of_another_kind_is_touched(tmp_path: Path) -> None:
@@ -304,3 +305,21 @@ def test_a_database_put_back_from_a_copy_is_what_counts(
     with PhotoLibrary.open(library.folder, encoder=encoder) as back:
         assert paths(back, "a cat") == expected
         assert back.check().faults == ()
+
+
+def test_one_who_searches_on_sees_what_another_changes(
+    library: PhotoLibrary, photos: Path, encoder: TorchEncoder
+) -> None:
+    indexed(library, photos)
+    with PhotoLibrary.open(library.folder, encoder=encoder) as reader:
+        assert len(paths(reader, "a cat")) == 4
+        with Image.open(PHOTOGRAPHS["chelsea"]) as photograph:
+            photograph.resize((90, 60)).save(photos / "small.png")
+        indexed(library, photos)
+        assert paths(reader, "a cat", top=2) == paths(library, "a cat", top=2)
+        assert "small.png" in paths(reader, "a cat")
+        (photos / "small.png").unlink()
+        (photos / "coffee.jpg").unlink()
+        indexed(library, photos)
+        assert paths(reader, "a cat") == paths(library, "a cat")
+        assert len(paths(reader, "a cat")) == 3

@@ -1,7 +1,7 @@
 """`diptych index`: folders of photos into the library."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,6 +35,10 @@ def index(
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Try files again that could not be read.")
     ] = False,
+    vectors: Annotated[
+        Literal["float16", "float32"] | None,
+        typer.Option(help="How a model's vectors are stored. \\[default: float16]", show_default=False),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
 ) -> None:
@@ -61,7 +65,7 @@ def index(
             )
         elif not roots and not opened.roots():
             raise ValueError("The library knows no folder yet: name one, diptych index FOLDER.")
-        report = shown_to_the_end(opened.iter_index(*roots, retry_failures=retry_failures))
+        report = shown_to_the_end(opened.iter_index(*roots, retry_failures=retry_failures, vectors=vectors))
     typer.echo(counted(report))
     _say_what_is_missing(report)
 

@@ -10,18 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
 from diptych.errors import needs_extra
 from diptych.files import atomic_folder, atomic_write
 from diptych.library.database import LibraryError
+from diptych.library.photos import VectorDtype
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Dtype: TypeAlias = Literal["float16", "float32"]
+
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Row: TypeAlias = Mapping[str, Any]
 Write: TypeAlias = Callable[[Sequence[Row], "np.ndarray[Any, Any]"], None]
@@ -65,7 +66,7 @@ def is_parquet(path: Path) -> bool:
 
 
 @contextmanager
-def write_embeddings(target: Path, about: Row, *, width: int, count: int, dtype: Dtype) -> Iterator[Write]:
+def write_embeddings(target: Path, about: Row, *, width: int, count: int, dtype: VectorDtype) -> Iterator[Write]:
     """A function that takes rows of `COLUMNS` with their vectors (n, E), `count` in all.
 
     The file or folder is there at the end, or as it was before on any error. DiptychError for a folder of other things.
@@ -93,7 +94,7 @@ def open_embeddings(path: Path, *, path_column: str = "path", vector_column: str
 
 
 @contextmanager
-def _parquet_writer(path: Path, about: Row, width: int, dtype: Dtype) -> Iterator[Write]:
+def _parquet_writer(path: Path, about: Row, width: int, dtype: VectorDtype) -> Iterator[Write]:
     pa, pq = _arrow()
     types = {int: pa.int64(), str: pa.string(), float: pa.float64()}
     number = pa.float16() if dtype == "float16" else pa.float32()
@@ -200,7 +201,7 @@ def _arrow() -> Any:  # noqa: ANN401 (modules)
 
 
 @contextmanager
-def _folder_writer(folder: Path, about: Row, shape: tuple[int, int], dtype: Dtype) -> Iterator[Write]:
+def _folder_writer(folder: Path, about: Row, shape: tuple[int, int], dtype: VectorDtype) -> Iterator[Write]:
     (folder / _MODEL).write_text(json.dumps(about, indent=2) + "\n", encoding="ascii")
     number = "<f2" if dtype == "float16" else "<f4"
     header = {"descr": number, "fortran_order": False, "shape": shape}

@@ -15,14 +15,14 @@ from diptych.library.background import has_relevance, open_background
 from diptych.library.catalogue_root import CatalogueRoot
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
-from diptych.library.embedding_files import Dtype, open_embeddings
+from diptych.library.embedding_files import open_embeddings
 from diptych.library.filters import Filters
 from diptych.library.indexing import IndexReport, index
 from diptych.library.jobs import recent_jobs
 from diptych.library.lock import only_writer
-from diptych.library.matrix import open_matrix
+from diptych.library.matrix import Matrix, open_matrix
 from diptych.library.paths import absolute, restored, source_of
-from diptych.library.photos import Model
+from diptych.library.photos import Model, VectorDtype
 from diptych.library.query import Photo, Term, parse_query
 from diptych.library.roots import FolderRoot, Root, folder_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
@@ -71,6 +71,7 @@ class PhotoLibrary:
         self._bulk: Encoder | None = None  # loaded for many images
         self._light: Encoder | None = None  # loaded for a few, or for texts
         self._loading = loading
+        self._matrices: dict[int, Matrix] = {}  # by model
 
     @classmethod
     def open(
@@ -105,18 +106,29 @@ class PhotoLibrary:
         """Let go of the database."""
         self._database.close()
 
-    def index(self, *roots: str | os.PathLike[str] | Root, retry_failures: bool = False) -> IndexReport:
+    def index(
+        self,
+        *roots: str | os.PathLike[str] | Root,
+        retry_failures: bool = False,
+        vectors: VectorDtype | None = None,
+    ) -> IndexReport:
         """`iter_index` to its end; its last report."""
         report = IndexReport()
-        for report in self.iter_index(*roots, retry_failures=retry_failures):  # noqa: B007 (the last one is returned)
+        for report in self.iter_index(*roots, retry_failures=retry_failures, vectors=vectors):  # noqa: B007
             pass
         return report
 
-    def iter_index(self, *roots: str | os.PathLike[str] | Root, retry_failures: bool = False) -> Iterator[IndexReport]:
+    def iter_index(
+        self,
+        *roots: str | os.PathLike[str] | Root,
+        retry_failures: bool = False,
+        vectors: VectorDtype | None = None,
+    ) -> Iterator[IndexReport]:
         """Bring the library to what folders and catalogues hold, by default all it knows; a report after each commit.
 
-        Each report is the same object, grown. Raises LibraryError where another process is indexing, or a catalogue
-        cannot be read.
+        Each report is the same object, grown. `vectors` is how a model's vectors are stored from its first photo on, by
+        default as float16, which changes a cosine by less than 0.001. Raises LibraryError where another process is
+        indexing, or a catalogue cannot be read.
         """
 
         def bulk() -> Encoder:
@@ -128,9 +140,9 @@ class PhotoLibrary:
 
         with only_writer(self.folder):
             chosen = [self._root(root) for root in roots] or self.roots()
-            model = photos.add_model(self._database, light, self.model_name)
+            model = photos.add_model(self._database, light, self.model_name, dtype=vectors)
             yield from index(self._database, chosen, bulk, model, retry_failures=retry_failures)
-            open_background(self.folder, model, open_matrix(self._database, self.folder, model), self._bulk or light)
+            open_background(self.folder, model, self._matrix(model), self._bulk or light)
 
     def search(
         self,
@@ -152,7 +164,7 @@ class PhotoLibrary:
         vector = query_vector(terms, self._database, model, self.encoder)
         chosen = filters or Filters()
         allowed = allowed_photos(self._database, replace(chosen, where=where) if where else chosen)
-        matrix = open_matrix(self._database, self.folder, model)
+        matrix = self._matrix(model)
         rows, scores = best_rows(matrix, vector, top=top, skip=skip, allowed=allowed, threshold=threshold)
         relevance = None
         if has_relevance(terms) and (background := open_background(self.folder, model, matrix, self.encoder())):
@@ -165,9 +177,7 @@ class PhotoLibrary:
 
     def duplicates(self, *, threshold: float = 0.97) -> list[Duplicates]:
         """Groups of photos that are the same byte for byte, or of at least so high a cosine."""
-        return find_duplicates(
-            self._database, open_matrix(self._database, self.folder, self.model()), threshold=threshold
-        )
+        return find_duplicates(self._database, self._matrix(), threshold=threshold)
 
     def label(
         self,
@@ -185,7 +195,7 @@ class PhotoLibrary:
         from diptych.zeroshot import build_classifier
 
         classifier = build_classifier(self.encoder(items=_BACKGROUND), class_names, templates, progress=True)
-        matrix = open_matrix(self._database, self.folder, self.model())
+        matrix = self._matrix()
         return label_photos(self._database, matrix, classifier, filters=filters or Filters(), rule=rule or LabelRule())
 
     def moderate(self, policy: "Policy", *, filters: Filters | None = None) -> "Iterator[Moderated]":
@@ -217,7 +227,7 @@ class PhotoLibrary:
         from diptych.library.clusters import find_clusters
         from diptych.library.vocabulary import build_vocabulary
 
-        matrix = open_matrix(self._database, self.folder, self.model())
+        matrix = self._matrix()
         named = build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary)
         return find_clusters(
             self._database, matrix, named, filters=filters or Filters(), count=count, min_size=min_size
@@ -237,7 +247,7 @@ class PhotoLibrary:
         from diptych.library.map import make_map
         from diptych.library.vocabulary import build_vocabulary
 
-        matrix = open_matrix(self._database, self.folder, self.model())
+        matrix = self._matrix()
         named = build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary)
         return make_map(self._database, matrix, named, self.thumbnail, filters=filters or Filters(), count=count)
 
@@ -296,6 +306,12 @@ class PhotoLibrary:
 
         return encoder_for(self.model_name, items=items, preprocess=preprocess, **self._loading)
 
+    def _matrix(self, model: Model | None = None) -> Matrix:
+        """The vectors of the model as they are now, mapped once for many searches."""
+        model = model or self.model()
+        self._matrices[model.id] = open_matrix(self._database, self.folder, model, self._matrices.get(model.id))
+        return self._matrices[model.id]
+
     def _root(self, root: str | os.PathLike[str] | Root) -> Root:
         return folder_roots([root], library=self.folder)[0] if isinstance(root, str | os.PathLike) else root
 
@@ -337,7 +353,7 @@ class PhotoLibrary:
         """Those of many photos, or moments of videos, in order; made on all cores."""
         return photo_thumbnails(self._database, self.folder, wanted, side=side)
 
-    def export(self, target: str | os.PathLike[str], *, dtype: Dtype | None = None) -> int:
+    def export(self, target: str | os.PathLike[str], *, dtype: VectorDtype | None = None) -> int:
         """Write all vectors of the model with what is known of their photos: to a .parquet file, or to a folder.
 
         How many they are. `dtype` is theirs in the library by default. What is at the target is replaced as a whole.
@@ -373,7 +389,7 @@ class PhotoLibrary:
                 model = photos.add_model(self._database, encoder, self.model_name)
             place = None if root is None else Place(root=absolute(root), unseen=unseen)
             yield from import_embeddings(self._database, file, model, place)
-            open_matrix(self._database, self.folder, model)
+            self._matrix(model)
 
     def check(self) -> CheckReport:
         """Whether everything in the library is whole."""

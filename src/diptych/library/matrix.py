@@ -6,9 +6,9 @@ is much, or once vectors went, it is written anew.
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -34,12 +34,22 @@ class Matrix:
     Two parts: what is mapped from disk and what came since. A video has several rows, one a frame.
     """
 
-    ids: Ids
-    photos: Ids
-    parts: tuple[Features, ...]
+    numbers: Ids  # (2, N): of the rows, and of their photos
+    parts: tuple[Features, Features]
+    revision: int = 0  # of the model, when it was read
+
+    @property
+    def ids(self) -> Ids:
+        """(N,) numbers of the rows, ascending."""
+        return self.numbers[0]
+
+    @property
+    def photos(self) -> Ids:
+        """(N,) numbers of their photos."""
+        return self.numbers[1]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self.numbers.shape[1]
 
     def scores(self, query: Features) -> Features:
         """(N,) cosines with a unit (E,) vector."""
@@ -62,41 +72,50 @@ class Matrix:
         return photos, sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
 
 
-def open_matrix(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
-    """The vectors of a model as they are in the database now; the matrix on disk is made anew where that pays."""
+def open_matrix(database: sqlite3.Connection, folder: Path, model: Model, held: Matrix | None = None) -> Matrix:
+    """The vectors of a model as they are in the database now; the matrix on disk is made anew where that pays.
+
+    `held` is what was opened before, which is mapped already: it is gone on with for as long as it holds.
+    """
     database.execute("BEGIN")  # one moment for all that follows
     try:
-        mapped = stored_matrix(folder, model)
-        if mapped is None or not _is_current(database, folder, model, mapped):
-            mapped = _write(database, folder, model)
-        last = int(mapped.ids[-1]) if len(mapped) else 0
-        fresh = list(_chunks(database, model, after=last))
-        if sum(len(rows) for _, rows in fresh) > _MOST_FRESH:
-            return _write(database, folder, model)
+        found: tuple[Callable[[], Matrix | None], ...] = (lambda: held, lambda: stored_matrix(folder, model))
+        for known in (find() for find in found):
+            if known is not None and _is_current(database, model, known):
+                grown = _with_fresh_rows(database, model, known)
+                if grown is not None:
+                    return grown
+        return _write(database, folder, model)
     finally:
         database.execute("ROLLBACK")
-    numbers = np.concatenate([_NONE, *(numbers for numbers, _ in fresh)], axis=1)
-    return Matrix(
-        ids=np.concatenate([mapped.ids, numbers[0]]),
-        photos=np.concatenate([mapped.photos, numbers[1]]),
-        parts=(mapped.parts[0], np.concatenate([mapped.parts[1], *(rows for _, rows in fresh)])),
-    )
 
 
-def _is_current(database: sqlite3.Connection, folder: Path, model: Model, mapped: Matrix) -> bool:
+def _is_current(database: sqlite3.Connection, model: Model, known: Matrix) -> bool:
     """Whether every row still stands in the database: none went since, and the last is what it was.
 
     Rows are never changed and their numbers never given again, but a database may be put back from a copy.
     """
-    with suppress(OSError, EOFError, ValueError):
-        written = int((_place(folder, model) / "revision").read_text(encoding="ascii"))
-        if written != _revision(database, model):
-            return False
-        if not len(mapped):
-            return True
-        row = database.execute(f"SELECT vector FROM {model.table} WHERE id = ?", (int(mapped.ids[-1]),)).fetchone()
-        return row is not None and np.allclose(_unit(unpack(row[0], model)[None])[0], mapped.parts[0][-1])
-    return False
+    if known.revision != _revision(database, model):
+        return False
+    if not len(known):
+        return True
+    row = database.execute(f"SELECT vector FROM {model.table} WHERE id = ?", (int(known.ids[-1]),)).fetchone()
+    last = known.rows(np.array([len(known) - 1]))
+    return row is not None and np.allclose(_unit(unpack(row[0], model)[None]), last)
+
+
+def _with_fresh_rows(database: sqlite3.Connection, model: Model, known: Matrix) -> Matrix | None:
+    """The matrix with what came since; None where that is much by now."""
+    last = int(known.ids[-1]) if len(known) else 0
+    numbers, parts = [known.numbers], [known.parts[1]]
+    for some, rows in _chunks(database, model, after=last):
+        numbers.append(some)
+        parts.append(rows)
+        if sum(map(len, parts)) > _MOST_FRESH:
+            return None
+    if len(parts) == 1:
+        return known
+    return replace(known, numbers=np.concatenate(numbers, axis=1), parts=(known.parts[0], np.concatenate(parts)))
 
 
 def _revision(database: sqlite3.Connection, model: Model) -> int:
@@ -115,7 +134,7 @@ def stored_matrix(library: Path, model: Model) -> Matrix | None:
             and vectors.shape == (numbers.shape[1], model.width)
         )
         if is_whole and (folder / "fingerprint").read_text(encoding="ascii") == model.fingerprint:
-            return _matrix(numbers, vectors, model)
+            return _matrix(numbers, vectors, int((folder / "revision").read_text(encoding="ascii")))
     return None
 
 
@@ -142,7 +161,8 @@ def _write(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
         shutil.rmtree(target, ignore_errors=True)
     chunks = list(_chunks(database, model))
     vectors = np.concatenate([np.empty((0, model.width), np.float32), *(rows for _, rows in chunks)])
-    return _matrix(np.concatenate([_NONE, *(numbers for numbers, _ in chunks)], axis=1), vectors, model)
+    numbers_of_all = np.concatenate([_NONE, *(numbers for numbers, _ in chunks)], axis=1)
+    return _matrix(numbers_of_all, vectors, _revision(database, model))
 
 
 def _chunks(database: sqlite3.Connection, model: Model, after: int = 0) -> Iterator[tuple[Ids, Features]]:
@@ -153,8 +173,8 @@ def _chunks(database: sqlite3.Connection, model: Model, after: int = 0) -> Itera
         yield np.array([[id for id, _, _ in some], [photo for _, photo, _ in some]], np.int64), rows
 
 
-def _matrix(numbers: Ids, vectors: Features, model: Model) -> Matrix:
-    return Matrix(ids=numbers[0], photos=numbers[1], parts=(vectors, np.empty((0, model.width), np.float32)))
+def _matrix(numbers: Ids, vectors: Features, revision: int) -> Matrix:
+    return Matrix(numbers=numbers, parts=(vectors, np.empty((0, vectors.shape[1]), np.float32)), revision=revision)
 
 
 def _unit(rows: Features) -> Features:

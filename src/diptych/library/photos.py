@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from diptych.library.schema import add_vectors_table
 from diptych.library.walk import FoundFile
 
 _FACTS = ("width", "height", "format", "taken_at", "taken_zone", "camera", "latitude", "longitude", "seconds")
-_DTYPE = "float16"
+VectorDtype: TypeAlias = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,18 @@ class Model:
     fingerprint: str
     name: str
     width: int
-    dtype: str
+    dtype: VectorDtype
     revision: int
 
     @property
     def table(self) -> str:
         """Where its vectors are."""
         return f"vectors_{self.id}"
+
+    @property
+    def numbers(self) -> str:
+        """How numpy names what a stored vector holds."""
+        return "<f2" if self.dtype == "float16" else "<f4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +89,27 @@ class Identified(Protocol):
         """E, the width of its vectors."""
 
 
-def add_model(database: sqlite3.Connection, encoder: Identified, name: str) -> Model:
-    """The model of an encoder, its table made if the library has not seen it."""
+def add_model(
+    database: sqlite3.Connection, encoder: Identified, name: str, *, dtype: VectorDtype | None = None
+) -> Model:
+    """The model of an encoder, its table made if the library has not seen it: of float16 vectors by default.
+
+    LibraryError where the library holds its vectors in another dtype.
+    """
     with transaction(database):
         if not any(model.fingerprint == encoder.fingerprint for model in models(database)):
-            row = (encoder.fingerprint, name, encoder.embed_dim, _DTYPE, time.time())
+            row = (encoder.fingerprint, name, encoder.embed_dim, dtype or "float16", time.time())
             added = database.execute(
                 "INSERT INTO models (fingerprint, name, width, dtype, added_at) VALUES (?, ?, ?, ?, ?)", row
             )
             assert added.lastrowid is not None
             add_vectors_table(database, added.lastrowid)
-    return next(model for model in models(database) if model.fingerprint == encoder.fingerprint)
+    found = next(model for model in models(database) if model.fingerprint == encoder.fingerprint)
+    if dtype not in (None, found.dtype):
+        raise LibraryError(
+            f"The library holds the vectors of {found.name} as {found.dtype}; {dtype} needs another one."
+        )
+    return found
 
 
 def known_photos(database: sqlite3.Connection, root: int, model: Model) -> dict[str, KnownPhoto]:
@@ -137,7 +152,10 @@ def put_vectors(
     database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo,))
     database.executemany(
         f"INSERT INTO {model.table} (photo_id, vector, second) VALUES (?, ?, ?)",
-        [(photo, vector.tobytes(), second) for vector, second in zip(features.astype("<f2"), seconds, strict=True)],
+        [
+            (photo, vector.tobytes(), second)
+            for vector, second in zip(features.astype(model.numbers), seconds, strict=True)
+        ],
     )
 
 
@@ -219,7 +237,7 @@ def iter_vectors(database: sqlite3.Connection, model: Model, *, after: int = 0) 
 
 def unpack(vector: bytes, model: Model) -> Features:
     """One stored vector as (E,) float32."""
-    values = np.frombuffer(vector, "<f2" if model.dtype == "float16" else "<f4")
+    values = np.frombuffer(vector, model.numbers)
     if len(values) != model.width:
         raise LibraryError(f"A vector of {model.name} has {len(values)} numbers where {model.width} belong.")
     return values.astype(np.float32)

@@ -16,10 +16,10 @@ import numpy as np
 from diptych.errors import ImageError
 from diptych.library import photos
 from diptych.library.database import LibraryError, transaction
-from diptych.library.embedding_files import COLUMNS, Dtype, EmbeddingFile, Numbers, Row, write_embeddings
+from diptych.library.embedding_files import COLUMNS, EmbeddingFile, Numbers, Row, write_embeddings
 from diptych.library.metadata import PhotoFacts
 from diptych.library.paths import LOCATED, restored, source_of, stored
-from diptych.library.photos import Model, NewPhoto
+from diptych.library.photos import Model, NewPhoto, VectorDtype
 from diptych.library.reading import HASH_BYTES, PhotoFile
 from diptych.library.walk import FoundFile
 
@@ -57,10 +57,12 @@ class _Fault(Exception):  # noqa: N818 (of a row, counted and never shown as an 
     """Why a row is refused."""
 
 
-def export_library(database: sqlite3.Connection, model: Model, target: Path, *, dtype: Dtype | None = None) -> int:
+def export_library(
+    database: sqlite3.Connection, model: Model, target: Path, *, dtype: VectorDtype | None = None
+) -> int:
     """Write all vectors of a model with what is known of their photos; how many they are. ValueError for a bad name."""
-    kind: Dtype = dtype or ("float16" if model.dtype == "float16" else "float32")
-    width = np.dtype(f"<f{2 if model.dtype == 'float16' else 4}")
+    kind: VectorDtype = dtype or model.dtype
+    width = np.dtype(model.numbers)
     database.execute("BEGIN")  # one moment for all that follows
     try:
         count = int(database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0])

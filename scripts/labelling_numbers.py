@@ -54,7 +54,7 @@ def print_labels(library: PhotoLibrary, dogs: set[str]) -> None:
     print("\n| `--none-from` | labelled dog | of these right | photos with no label |\n|---|---|---|---|")
     for none_from in NONE_FROM:
         rows = list(library.label(LABELS, rule=LabelRule(none_from=none_from)))
-        named = [Path(row.source.name).name for row in rows if row.label == "dog"]
+        named = [Path(row.source).name for row in rows if row.label == "dog"]
         right, none = sum(name in dogs for name in named), sum(row.label is None for row in rows)
         print(f"| {none_from:g} | {len(named)} | {right} ({right / len(named):.0%}) | {none} |")
 

@@ -16,6 +16,7 @@ from diptych.encode.torch_encoder import TorchEncoder
 from diptych.library.clusters import Cluster, Member, default_count, group, name_groups
 from diptych.library.filters import Filters
 from diptych.library.library import PhotoLibrary
+from diptych.library.paths import Source
 from diptych.library.vocabulary import Vocabulary
 
 
@@ -95,7 +96,7 @@ def test_a_word_is_the_name_of_the_group_nearest_to_it_and_of_no_other() -> None
 
 
 def test_examples_come_from_the_nearer_half_and_are_not_the_central_one() -> None:
-    members = tuple(Member(id=i, source=f"{i}.jpg", is_file=True, score=1 - i / 100) for i in range(20))
+    members = tuple(Member(id=i, source=Source(f"{i}.jpg", is_file=True), score=1 - i / 100) for i in range(20))
     cluster = Cluster(name="x", words=(), cohesion=1.0, members=members)
     assert cluster.central.id == 0
     assert [member.id for member in cluster.examples(3)] == [1, 4, 7]

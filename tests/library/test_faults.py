@@ -567,7 +567,7 @@ def test_a_library_of_the_first_version_is_brought_up_to_date_with_all_that_it_h
     place = first_version
     with PhotoLibrary.open(place.library, encoder=encoder) as library:
         assert place.query("PRAGMA user_version") == [(VERSION,)]
-        assert [failure.path.name for failure in library.failures()] == ["words.jpg"]
+        assert [failure.source.path.name for failure in library.failures()] == ["words.jpg"]
         hits = library.search("a cat", top=100)
     assert len({hit.path for hit in hits}) == 20
     assert_is_whole(place, vectors)

@@ -146,7 +146,7 @@ def test_a_bad_file_is_noted_once_and_tried_again_when_it_changes(
     (photos / "empty.png").touch()
     report = indexed(library, photos)
     assert (report.encoded, report.failed) == (4, 2)
-    assert {failure.path.name: failure.reason for failure in library.failures()} == {
+    assert {failure.source.path.name: failure.reason for failure in library.failures()} == {
         "text.jpg": "not an image: it begins with b'words'",
         "empty.png": "empty, 0 bytes",
     }

@@ -41,7 +41,7 @@ def library(tmp_path: Path, encoder: TorchEncoder) -> PhotoLibrary:
 
 
 def moderated(library: PhotoLibrary, *categories: Category) -> dict[str, Moderated]:
-    return {Path(each.source.name).stem: each for each in library.moderate(Policy(category=categories))}
+    return {Path(each.source).stem: each for each in library.moderate(Policy(category=categories))}
 
 
 # ---- the file
@@ -121,7 +121,7 @@ def test_a_finding_says_which_sentence_of_which_category_fits(library: PhotoLibr
         ["rockets"],
     ]
     best = photos["chelsea"].found[0]
-    features = encoder.encode_images([photos["chelsea"].source.name])
+    features = encoder.encode_images([photos["chelsea"].source])
     cosines = (features @ encoder.encode_texts(CAT.prompts).T)[0]
     assert best.prompt == CAT.prompts[int(cosines.argmax())]
     assert best.cosine == pytest.approx(float(cosines.max()), abs=2e-3)

@@ -122,7 +122,7 @@ def _photos(opened: "PhotoLibrary", members: "list[Member]") -> "Iterator[SheetP
 
     for member in members:
         yield SheetPhoto(
-            path=Path(member.source) if member.is_file else member.source,
+            path=member.source.path if member.source.is_file else member.source,
             thumbnail=opened.thumbnail(member.id),
             caption=f"{member.score:.3f}",
         )

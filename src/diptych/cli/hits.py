@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from diptych.library.library import PhotoLibrary
     from diptych.library.search import Hit
 
-_JSON = ("is_file", "score", "relevance", "width", "height", "taken_at", "second", "text")
+_JSON = ("score", "relevance", "width", "height", "taken_at", "second", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *,
     if output.opens and hits:
         from diptych.cli.viewer import open_in_viewer
 
-        best = Path(hits[0].source) if hits[0].is_file else hits[0].source
+        best = hits[0].source.path if hits[0].source.is_file else hits[0].source
         open_in_viewer(output.html or best)
 
 
@@ -72,7 +72,12 @@ def _is_without_match(hits: "Sequence[Hit]") -> bool:
 
 def as_plain(hit: "Hit") -> dict[str, Any]:
     """A hit as `--json` prints it."""
-    return {"id": hit.id, "path": hit.source, **{name: getattr(hit, name) for name in _JSON}}
+    return {
+        "id": hit.id,
+        "path": hit.source,
+        "is_file": hit.source.is_file,
+        **{name: getattr(hit, name) for name in _JSON},
+    }
 
 
 def describe_second(second: float) -> str:
@@ -151,7 +156,7 @@ def _write_sheet(library: "PhotoLibrary", hits: "Sequence[Hit]", target: Path, t
     thumbnails = library.thumbnails((hit.id, hit.second) for hit in hits)
     photos = (
         SheetPhoto(
-            path=Path(hit.source) if hit.is_file else hit.source,
+            path=hit.source.path if hit.source.is_file else hit.source,
             thumbnail=made,
             caption=_caption(hit),
             bar=hit.relevance,

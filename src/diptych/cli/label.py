@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diptych.cli.options import Json, Library, Model
+from diptych.cli.options import (
+    Device,
+    DType,
+    Json,
+    Labels,
+    LabelsFile,
+    Library,
+    Model,
+    Multi,
+    Place,
+    Template,
+    Threshold,
+)
 from diptych.cli.printing import console, one_line
 
 if TYPE_CHECKING:
@@ -19,22 +31,12 @@ _BAR = 24  # columns
 
 
 def label(
-    place: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FOLDER|LIBRARY]", help="Photos, or a library; without it, your own library."),
-    ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help='Names between commas: "dog,cat". Or a .txt or .json file.')
-    ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option(help="One label a line, or JSON (a list, or names with descriptions).")
-    ] = None,
-    template: Annotated[
-        str | None,
-        typer.Option(help='A set by name (imagenet), one template with {}, or a file. \\[default: "a photo of a {}."]'),
-    ] = None,
-    multi: Annotated[bool, typer.Option("--multi", help="Any number of labels may hold, each by itself.")] = False,
-    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="With --multi: from which probability.")] = 0.5,
+    place: Place = None,
+    labels: Labels = None,
+    labels_file: LabelsFile = None,
+    template: Template = None,
+    multi: Multi = False,
+    threshold: Threshold = 0.5,
     none_from: Annotated[
         float, typer.Option(min=0.0, help="From which probability a photo shows none of the labels; 2 is never.")
     ] = 0.5,
@@ -45,8 +47,8 @@ def label(
     as_json: Json = False,
     library: Library = None,
     model: Model = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Label every photo below a folder, or of a library: the one label that fits best, or none of these.
 
@@ -54,7 +56,7 @@ def label(
 
     [dim]Example: diptych label ~/Pictures --labels "dog,cat,beach" -o labels.csv[/dim]
     """
-    from diptych.cli.labels import class_names
+    from diptych.cli.labels import choose_class_names
     from diptych.cli.pointing import refreshed, say_unseen
     from diptych.library.labelling import LabelRule
     from diptych.library.results import check_results_path
@@ -63,7 +65,7 @@ def label(
     from diptych.zeroshot import write_prompts
 
     rule = LabelRule(multi=multi, threshold=threshold, none_from=none_from)
-    names = class_names(labels, labels_file, multi=multi)
+    names = choose_class_names(labels, labels_file, multi=multi)
     write_prompts(names, template)  # what is wrong with these is said before anything is read or loaded
     if output is not None:
         check_results_path(output)
@@ -123,7 +125,7 @@ def _heading(name: str | None, count: int) -> str:
 
 def _print_row(row: "Labelled") -> None:
     held = ", ".join(f"{label.name} {label.probability:.0%}" for label in row.labels)
-    typer.echo(f"{one_line(row.source.name)}  {held or _NONE}")
+    typer.echo(f"{one_line(row.source)}  {held or _NONE}")
 
 
 def _print_summary(ranked: "list[tuple[str | None, int]]") -> None:

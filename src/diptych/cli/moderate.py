@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diptych.cli.options import Json, Library, Model
+from diptych.cli.options import Device, DType, Json, Library, Model, Place
 from diptych.cli.printing import one_line, print_table
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ FOUND = 3  # the exit status for findings, where it was asked for
 
 
 def moderate(
-    place: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FOLDER|LIBRARY]", help="Photos, or a library; without it, your own library."),
-    ] = None,
+    place: Place = None,
     policy: Annotated[Path | None, typer.Option(help="A TOML file of categories: see --sample-policy.")] = None,
     sample_policy: Annotated[
         bool, typer.Option("--sample-policy", help="Print a policy to begin with, and do nothing else.")
@@ -40,8 +37,8 @@ def moderate(
     as_json: Json = False,
     library: Library = None,
     model: Model = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Find the photos that a policy describes in words, with reasons. Nothing is deleted or moved.
 
@@ -121,7 +118,7 @@ def _why(reason: "Reason") -> str:
 
 
 def _print_reason(photo: "Moderated", reason: "Reason") -> None:
-    typer.echo(f"{one_line(photo.source.name)}  {reason.category.action}: {reason.category.name} {_why(reason)}")
+    typer.echo(f"{one_line(photo.source)}  {reason.category.action}: {reason.category.name} {_why(reason)}")
 
 
 def _print_summary(policy: "Policy", tally: "Tally") -> None:

@@ -12,7 +12,7 @@ from diptych.encode.encoder import Features
 from diptych.errors import needs_extra
 from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
-from diptych.library.paths import LOCATED, source_of
+from diptych.library.paths import LOCATED, Source, source_of
 from diptych.library.search import allowed_photos
 from diptych.library.vocabulary import RankedText, Vocabulary, rank_texts
 
@@ -22,7 +22,7 @@ _ROWS_AT_ONCE: Final = 8_192
 _PASSES: Final = 2  # over all photos, after those over the sample
 
 Cosines = np.ndarray[Any, np.dtype[np.float32]]
-_Places = dict[int, tuple[str, bool]]  # by the photo's number, as `source_of` says it
+_Places = dict[int, Source]  # by the photo's number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,7 @@ class Member:
     """A photo of a group, where it is (as a `Hit` says it), and its cosine with the group's centre."""
 
     id: int
-    source: str
-    is_file: bool
+    source: Source
     score: float
 
 
@@ -207,9 +206,7 @@ def _centres(features: Features, labels: Ids, count: int) -> Features:
 
 def _members(rows: Ids, photos: Ids, grouping: Grouping, places: _Places) -> tuple[Member, ...]:
     scored = zip(photos[rows].tolist(), grouping.cosines[rows].tolist(), strict=True)
-    return tuple(
-        Member(id=id, source=places[id][0], is_file=places[id][1], score=score) for id, score in scored if id in places
-    )
+    return tuple(Member(id=id, source=places[id], score=score) for id, score in scored if id in places)
 
 
 def _places(database: sqlite3.Connection) -> _Places:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diptych.library.matrix import Ids, Matrix
-from diptych.library.paths import LOCATED, source_of
+from diptych.library.paths import LOCATED, Source, source_of
 
 _ROWS_AT_ONCE = 1_024
 
@@ -17,7 +17,7 @@ class Copy:
     """One of several pictures that show the same. `cosine` is with the one to keep; `is_exact`: it has its bytes."""
 
     id: int
-    source: str
+    source: Source
     width: int
     height: int
     size: int
@@ -113,7 +113,7 @@ def _described(database: sqlite3.Connection, matrix: Matrix, rows: Sequence[int]
         found = facts[row]
         copy = Copy(
             id=found["id"],
-            source=source_of(found)[0],
+            source=source_of(found),
             width=found["width"],
             height=found["height"],
             size=found["size"],

@@ -11,7 +11,8 @@ from diptych.calibration import NONE_THRESHOLD, none_of_these
 from diptych.encode.encoder import Features
 from diptych.library.filters import Filters
 from diptych.library.matrix import Matrix
-from diptych.library.photo_vectors import Source, iter_photo_vectors, photo_sources
+from diptych.library.paths import Source
+from diptych.library.photo_vectors import iter_photo_vectors, photo_sources
 from diptych.library.results import Columns
 from diptych.prompts import DEFAULT_LABELS
 from diptych.zeroshot import Label, ZeroShotClassifier, build_classifier
@@ -67,7 +68,7 @@ def columns(rule: LabelRule) -> Columns:
 def record(photo: Labelled, rule: LabelRule) -> dict[str, Any]:
     """Plain data. Probability, cosine and margin are those of the nearest label, whether it holds or not."""
     numbers = asdict(photo.nearest)
-    plain = {"path": photo.source.name, "label": photo.label, "nearest": numbers.pop("name"), **numbers}
+    plain = {"path": photo.source, "label": photo.label, "nearest": numbers.pop("name"), **numbers}
     several = {"labels": [asdict(label) for label in photo.labels]} if rule.multi else {}
     return {**plain, "none_of_these": photo.none_of_these, **several}
 

@@ -21,7 +21,7 @@ from diptych.library.indexing import IndexReport, index
 from diptych.library.jobs import recent_jobs
 from diptych.library.lock import only_writer
 from diptych.library.matrix import Matrix, open_matrix
-from diptych.library.paths import absolute, restored, source_of
+from diptych.library.paths import Source, absolute, restored, source_of
 from diptych.library.photos import Model, VectorDtype
 from diptych.library.query import Photo, Term, parse_query
 from diptych.library.roots import FolderRoot, Root, folder_roots
@@ -46,13 +46,8 @@ _BACKGROUND: Final = 60  # images: as much work as the background's 578 texts
 class Failure:
     """A file that could not be read as it was, and why; it is tried again once it changes."""
 
-    source: str  # a path; of a catalogue TABLE#KEY
+    source: Source
     reason: str
-
-    @property
-    def path(self) -> Path:
-        """The source as a path."""
-        return Path(self.source)
 
 
 class PhotoLibrary:
@@ -411,7 +406,7 @@ class PhotoLibrary:
             "SELECT roots.path AS root, kind, failures.path AS path, NULL AS source, reason "
             "FROM failures JOIN roots ON roots.id = root_id ORDER BY 1, 3"
         )
-        return [Failure(source=source_of(row)[0], reason=row["reason"]) for row in rows]
+        return [Failure(source=source_of(row), reason=row["reason"]) for row in rows]
 
 
 def default_folder() -> Path:

@@ -12,7 +12,8 @@ from diptych.calibration import none_of_these
 from diptych.encode.encoder import Array, Encoder, Features
 from diptych.library.filters import Filters
 from diptych.library.matrix import open_matrix
-from diptych.library.photo_vectors import PhotoVectors, Source, iter_photo_vectors, photo_sources
+from diptych.library.paths import Source
+from diptych.library.photo_vectors import PhotoVectors, iter_photo_vectors, photo_sources
 from diptych.library.photos import Model
 from diptych.library.policy import Category, Policy
 from diptych.library.results import Columns
@@ -121,7 +122,7 @@ def moderate_photos(
 def record(photo: Moderated, reason: Reason) -> dict[str, Any]:
     """A row of the report, as plain data."""
     return {
-        "path": photo.source.name,
+        "path": photo.source,
         "category": reason.category.name,
         "action": reason.category.action,
         "probability": reason.probability,

@@ -3,7 +3,9 @@
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+from diptych.errors import DiptychError
 
 
 def stored(path: str) -> str | bytes:
@@ -24,15 +26,34 @@ LOCATED: Final = "roots.path AS root, roots.kind AS kind, photos.path AS path, p
 """What `source_of` needs of a query over photos and roots."""
 
 
-def source_of(row: sqlite3.Row) -> tuple[str, bool]:
-    """Where a photo is, and whether that is a file; of a catalogue it may be an address, or TABLE#KEY."""
+class Source(str):
+    """Where a photo is, as text: a file's path, of a catalogue also an address, or TABLE#KEY of what lies in it."""
+
+    is_file: bool
+
+    def __new__(cls, name: str, *, is_file: bool) -> Self:
+        """`is_file` says whether the name is that of a file."""
+        made = super().__new__(cls, name)
+        made.is_file = is_file
+        return made
+
+    @property
+    def path(self) -> Path:
+        """The file. DiptychError for a picture that is in none."""
+        if not self.is_file:
+            raise DiptychError(f"{self} is not a file: a catalogue names it, and says no more of where it is.")
+        return Path(self)
+
+
+def source_of(row: sqlite3.Row) -> Source:
+    """Where the photo of a row is, which has the columns `LOCATED`."""
     root, path = restored(row["root"]), restored(row["path"])
     if row["kind"] == "folder":
-        return os.path.join(root, path), True  # noqa: PTH118 (a hundred thousand of them)
+        return Source(os.path.join(root, path), is_file=True)  # noqa: PTH118 (a hundred thousand of them)
     if row["source"] is None:
-        return f"{root}#{path}", False
+        return Source(f"{root}#{path}", is_file=False)
     source = restored(row["source"])
-    return source, not source.lower().startswith(("http://", "https://"))
+    return Source(source, is_file=not source.lower().startswith(("http://", "https://")))
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

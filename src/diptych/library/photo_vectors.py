@@ -9,17 +9,9 @@ import numpy as np
 from diptych.encode.encoder import Features
 from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
-from diptych.library.paths import LOCATED, source_of
+from diptych.library.paths import LOCATED, Source, source_of
 
 _PHOTOS_AT_ONCE = 2_048
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a photo is: a file's path, of a catalogue also an address, or TABLE#KEY of bytes that lie in it."""
-
-    name: str
-    is_file: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +42,8 @@ def photo_sources(database: sqlite3.Connection, filters: Filters) -> dict[int, S
     """The photos that pass, by number, in the order of their names."""
     condition, values = filters.sql()
     query = f"SELECT photos.id, {LOCATED} FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition}"
-    found = [(*source_of(row), row["id"]) for row in database.execute(query, values)]
-    return {id: Source(name, is_file) for name, is_file, id in sorted(found)}
+    found = [(source_of(row), row["id"]) for row in database.execute(query, values)]
+    return {id: source for source, id in sorted(found)}
 
 
 def iter_photo_vectors(matrix: Matrix, sources: Mapping[int, Source]) -> Iterator[PhotoVectors]:

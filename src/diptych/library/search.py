@@ -12,7 +12,7 @@ from diptych.encode.encoder import Encoder, Features
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
-from diptych.library.paths import LOCATED, source_of
+from diptych.library.paths import LOCATED, Source, source_of
 from diptych.library.photos import Model, unpack
 from diptych.library.query import Photo, Picture, Term, Words
 
@@ -26,13 +26,12 @@ class Hit:
 
     `relevance`, 0 to 1, is how far it stands out for words (`calibration.relevance`); None for other queries.
 
-    `source` is where it is: a path, or of a catalogue's pictures an address or TABLE#KEY. `second` is the time of a
-    video's frame that was found, of all its frames the best; `text` is what a catalogue says of it.
+    `second` is the time of a video's frame that was found, of all its frames the best; `text` is what a catalogue says
+    of it.
     """
 
     id: int
-    source: str
-    is_file: bool
+    source: Source
     score: float
     width: int
     height: int
@@ -43,10 +42,8 @@ class Hit:
 
     @property
     def path(self) -> Path:
-        """The file. LibraryError for a catalogue's picture that is in none."""
-        if not self.is_file:
-            raise LibraryError(f"{self.source} is not a file: its `source` says where the picture is.")
-        return Path(self.source)
+        """The file. DiptychError for a catalogue's picture that is in none."""
+        return self.source.path
 
 
 def query_vector(
@@ -128,9 +125,8 @@ def hits(
     for id, score, relevant in zip(matrix.ids[rows].tolist(), scores.tolist(), relevances, strict=True):
         row = database.execute(query, (id,)).fetchone()
         if row is not None:
-            source, is_file = source_of(row)
             facts = {name: row[name] for name in ("id", "width", "height", "taken_at", "second", "text")}
-            found.append(Hit(source=source, is_file=is_file, score=score, relevance=relevant, **facts))
+            found.append(Hit(source=source_of(row), score=score, relevance=relevant, **facts))
     return found
 
 

@@ -4,10 +4,9 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from diptych.library.photo_vectors import Source
+from diptych.library.paths import Source
 from diptych.library.sheet import SheetPhoto
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Tally:
         """The surest photos of a name, first those of the highest probability."""
         for _, negative_id, source, each in sorted(self._surest.get(name, ()), reverse=True):
             yield SheetPhoto(
-                path=Path(source.name) if source.is_file else source.name,
+                path=source.path if source.is_file else source,
                 thumbnail=library.thumbnail(-negative_id, second=each.second),
                 caption=each.caption,
                 bar=each.probability,

@@ -84,14 +84,14 @@ def _maker(
     row = database.execute(query, (photo,)).fetchone()
     if row is None:
         return lambda: Thumbnail(reason=f"There is no photo {photo}.")
-    name, is_file = source_of(row)
+    source = source_of(row)
     content: bytes | None = row["hash"]
-    if not is_file:
+    if not source.is_file:
         return lambda: thumbnail(library, content, lambda: _catalogue_picture(row), side=side)
     with suppress(OSError):  # gone: what is kept is still what it was
-        now = Path(name).stat()
+        now = source.path.stat()
         content = content if (now.st_size, now.st_mtime_ns) == (row["size"], row["mtime_ns"]) else None
-    return lambda: thumbnail(library, content, name, side=side, second=second)
+    return lambda: thumbnail(library, content, source, side=side, second=second)
 
 
 def _catalogue_picture(row: sqlite3.Row) -> bytes:

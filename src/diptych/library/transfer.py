@@ -93,7 +93,7 @@ def _plain(row: sqlite3.Row) -> dict[str, Any]:
     found = {name: row[name] for name in COLUMNS if name not in ("root", "key", "path", "source")}
     source = None if row["source"] is None else restored(row["source"])
     located = {"root": restored(row["root"]), "key": restored(row["path"]), "source": source}
-    return {**found, **located, "path": source_of(row)[0], "hash": row["hash"].hex()}
+    return {**found, **located, "path": str(source_of(row)), "hash": row["hash"].hex()}
 
 
 @dataclass(frozen=True, kw_only=True)

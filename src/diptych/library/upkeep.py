@@ -111,5 +111,5 @@ def listed(database: sqlite3.Connection) -> list[dict[str, Any]]:
     for row in rows:
         facts = {name: row[name] for name in row.keys() if name not in ("root", "kind", "path", "source")}  # noqa: SIM118
         facts["fields"] = None if row["fields"] is None else json.loads(row["fields"])
-        plain.append({"id": facts.pop("id"), "path": source_of(row)[0], **facts})
+        plain.append({"id": facts.pop("id"), "path": str(source_of(row)), **facts})
     return plain

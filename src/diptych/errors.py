@@ -28,3 +28,8 @@ class FetchError(DiptychError):
 def needs_extra(what: str, package: str, extra: str) -> DiptychError:
     """The error for a package of an extra that is not installed; raise it from the ImportError."""
     return DiptychError(f"{what} needs {package}, which is not installed: pip install 'diptych[{extra}]'.")
+
+
+def printable(name: str) -> str:
+    """A name as a line may show it: itself, or with escapes for what would break the line or is not Unicode text."""
+    return name if name.isprintable() else ascii(name)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from diptych.errors import ImageError
+from diptych.errors import ImageError, printable
 
 ImageSource: TypeAlias = (
     str
@@ -46,7 +46,7 @@ PICTURE_SUFFIXES: Final = frozenset(
 # among them), and of the rest Pillow knows the header only.
 _REFUSED: Final = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 _DECLINED: Final = (SyntaxError, IndexError, TypeError, struct.error)  # how a plugin says that a file is not its own
-_BROKEN_METADATA: Final = (
+BROKEN_METADATA: Final = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -58,6 +58,7 @@ _BROKEN_METADATA: Final = (
     struct.error,
 )
 _reading = threading.Lock()
+MAX_PIXELS: Final = 200_000_000
 _ORIENTATION: Final = 0x0112
 _PICTURE, _PHOTOGRAPH, _PLACE = 0, 0x8769, 0x8825  # EXIF's directories
 _UPRIGHT: Final = {
@@ -90,7 +91,7 @@ class _BadImageError(Exception):
     """The reason alone; `open_image` puts the name of the source before it."""
 
 
-def open_image(source: ImageSource, *, max_pixels: int = 200_000_000, shortest_side: int | None = None) -> Image.Image:
+def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shortest_side: int | None = None) -> Image.Image:
     """The picture as a new RGB image: decoded, EXIF orientation applied, transparency over white, metadata dropped.
 
     Reads every format that Pillow and libheif decode by themselves, by content and not by extension, and of an
@@ -143,11 +144,17 @@ def read_header(source: str | os.PathLike[str] | bytes) -> ImageHeader:
         raise ImageError(f"{_name(source)}: {_reason(error)}") from error
 
 
+def ppm(rgb: npt.NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 3) as the bytes of a file that `open_image` opens."""
+    height, width, _ = rgb.shape
+    return b"P6\n%d %d\n255\n" % (width, height) + rgb.tobytes()
+
+
 def _tags(image: Image.Image, directory: int) -> dict[int, Any]:
     try:
         exif = image.getexif()
         return dict(exif if directory == _PICTURE else exif.get_ifd(directory))
-    except _BROKEN_METADATA:
+    except BROKEN_METADATA:
         return {}
 
 
@@ -269,7 +276,7 @@ def _upright_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
-    except _BROKEN_METADATA:
+    except BROKEN_METADATA:
         return 1  # a photo with broken metadata is still a photo
     return orientation if orientation in _UPRIGHT else 1
 
@@ -355,7 +362,7 @@ def _name(source: object) -> str:
             name = getattr(source, "name", None)
             if not isinstance(name, str):  # a file without a name has its number there, or nothing
                 return f"the given {type(source).__name__}"
-    return name if name and name.isprintable() else ascii(name)
+    return printable(name) or "''"
 
 
 def _reason(error: Exception) -> str:

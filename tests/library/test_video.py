@@ -17,11 +17,11 @@ from diptych.errors import ImageError
 from diptych.images import open_image
 from diptych.library.video import (
     VIDEO_SUFFIXES,
+    Frame,
     VideoReader,
     frame_files,
     frame_times,
     read_frame,
-    read_frames,
     read_video,
 )
 
@@ -85,6 +85,11 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def read_frames(path: Path, seconds: Sequence[float], *, tolerance: float = 0.0) -> list[Frame]:
+    reader = VideoReader(path, seconds, tolerance=tolerance)
+    return [reader.read(number) for number in range(len(seconds))]
 
 
 def seen(path: Path, seconds: Sequence[float]) -> list[int]:

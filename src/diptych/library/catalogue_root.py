@@ -11,7 +11,7 @@ from diptych.errors import FetchError, ImageError
 from diptych.library.catalogue import Catalogue, Row
 from diptych.library.cells import AddressImage, BytesImage, FileImage
 from diptych.library.metadata import PhotoFacts
-from diptych.library.reading import ChangingFileError, Look, PhotoFile, content_hash, facts_in
+from diptych.library.reading import ChangingFileError, EncoderInput, PhotoFile, content_hash, facts_in
 from diptych.library.roots import Scan
 from diptych.library.walk import FoundFile
 
@@ -102,7 +102,7 @@ class CatalogueFile:
         self.hash, self.facts = content_hash(data), facts_in(data)
         return data
 
-    def looks(self) -> Sequence[Look]:
+    def inputs(self) -> Sequence[EncoderInput]:
         """Itself."""
         return [self]
 

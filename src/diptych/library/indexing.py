@@ -16,7 +16,7 @@ from diptych.library import photos
 from diptych.library.database import transaction
 from diptych.library.jobs import Job
 from diptych.library.photos import KnownPhoto, Model, NewPhoto
-from diptych.library.reading import ChangingFileError, IndexedFile, Look, UnreadFileError
+from diptych.library.reading import ChangingFileError, EncoderInput, IndexedFile, TransientReadError
 from diptych.library.roots import Root
 from diptych.library.walk import FoundFile
 
@@ -120,7 +120,7 @@ def _changes(
 
 @dataclass(kw_only=True)
 class _Pending:
-    """A file on its way: how many looks at it are still to come, what the others gave."""
+    """A file on its way: how many of its inputs are still to come, what the others gave."""
 
     root: int
     file: IndexedFile
@@ -139,7 +139,7 @@ class _Indexer:
         self.database, self.encoder, self.model, self.report, self.job = database, encoder, model, report, job
         self.missing: dict[int, dict[str, KnownPhoto]] = {}
         self._sizes = photos.sizes(database)
-        self._under_way: deque[tuple[_Pending, Look]] = deque()  # one for each look that the encoder has
+        self._under_way: deque[tuple[_Pending, EncoderInput]] = deque()  # those that the encoder has
         self._given: dict[int, Features | ImageError] = {}  # what it gave of them, by their number
         self._seen = 0  # the number of the first that is under way
         self._ready: list[tuple[int, NewPhoto]] = []
@@ -181,7 +181,7 @@ class _Indexer:
         self._committed_at = time.monotonic()
 
     def _unknown(self, changes: _Changes) -> Iterator[BinaryIO]:
-        """Looks at the files whose content the library does not have; the others are moved or copied as they come."""
+        """Inputs of the files whose content the library does not have; the others are moved or copied as they come."""
         for file in changes.root.open(changes.to_read):
             # What has no size, such as an address, would have to be fetched to know it.
             if file.found.size and file.found.size in self._sizes and self._is_known_content(changes.number, file):
@@ -189,33 +189,33 @@ class _Indexer:
                 continue
             pending = _Pending(root=changes.number, file=file, left=0)
             try:
-                looks = file.looks()
+                inputs = file.inputs()
             except ImageError as error:
                 pending.error = error
                 self._finish(pending)
                 continue
-            pending.left = len(looks)
-            for look in looks:
-                self._under_way.append((pending, look))
-                yield cast(BinaryIO, look)
+            pending.left = len(inputs)
+            for each in inputs:
+                self._under_way.append((pending, each))
+                yield cast(BinaryIO, each)
 
     def _advance(self) -> None:
         """Hand on what the encoder gave, as far as it is whole: a batch's failures come before its rows."""
         while self._seen in self._given:
             given = self._given.pop(self._seen)
             self._seen += 1
-            pending, look = self._under_way.popleft()
+            pending, source = self._under_way.popleft()
             if isinstance(given, ImageError):
                 pending.error = given
-            elif look.second is None or look.second not in pending.seconds:  # two looks may meet one frame
+            elif source.second is None or source.second not in pending.seconds:  # two may meet one frame
                 pending.features.append(given)
-                pending.seconds.append(look.second)
+                pending.seconds.append(source.second)
             pending.left -= 1
             if pending.left == 0:
                 self._finish(pending)
 
     def _finish(self, pending: _Pending) -> None:
-        """A file of which all has come: to the photos, or to the failures where no look at it could be read."""
+        """A file of which all has come: to the photos, or to the failures where none of it could be read."""
         file = pending.file
         self.report.done += 1
         if pending.features:
@@ -229,7 +229,7 @@ class _Indexer:
         if isinstance(pending.error, ChangingFileError):
             return
         self.report.failed += 1
-        is_passing = isinstance(pending.error, UnreadFileError)
+        is_passing = isinstance(pending.error, TransientReadError)
         self._failed.append((pending.root, file.found, _reason(file, pending.error), is_passing))
 
     def _is_known_content(self, root: int, file: IndexedFile) -> bool:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from diptych.errors import ImageError
-from diptych.images import ImageHeader, read_header
+from diptych.errors import ImageError, printable
+from diptych.images import BROKEN_METADATA, MAX_PIXELS, ImageHeader, ppm, read_header
 from diptych.library.metadata import PhotoFacts, facts_of
 
 if TYPE_CHECKING:
@@ -23,22 +23,11 @@ RAW_SUFFIXES: Final = frozenset(
         *(".pef", ".srw", ".x3f", ".mrw", ".erf", ".kdc", ".dcr", ".mos", ".mef", ".iiq", ".3fr", ".fff", ".gpr"),
     }
 )
-MAX_PIXELS: Final = 200_000_000  # as open_image
+RAWPY_IS_MISSING: Final = 'RAW photos need rawpy, which is not installed: pip install "diptych[raw]"'
 _LEAST_SIDE: Final = 384  # pixels; old cameras put in a thumbnail only, which the models would have to enlarge
 _ORIENTATIONS: Final = (1, 2, 4, 3, 5, 8, 6, 7)  # EXIF's for dcraw's flips 0..7: 1 mirrors, 2 turns over, 4 transposes
 _ORIENTATION, _CHANGED, _PHOTOGRAPH, _PLACE = 0x0112, 0x0132, 0x8769, 0x8825  # EXIF 2.32
 _HEAD: Final = 1 << 20  # bytes within which Canon's CR3 has its directories
-_BROKEN_METADATA: Final = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    Warning,  # Pillow warns of broken EXIF, and a caller may have made warnings errors
-    struct.error,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +46,7 @@ def read_raw(data: bytes, name: str) -> RawPhoto:
 
     Raises ImageError, in one line, for what cannot be read, and where rawpy is not installed.
     """
-    said = name if name.isprintable() else ascii(name)
+    shown_name = printable(name)
     try:
         import rawpy
 
@@ -65,13 +54,11 @@ def read_raw(data: bytes, name: str) -> RawPhoto:
             sizes = raw.sizes  # now: LibRaw forgets them when it fails to develop
             preview, tags = _preview(raw, sizes)
     except ImportError as error:
-        raise ImageError(
-            f'{said}: RAW photos need rawpy, which is not installed: pip install "diptych[raw]"'
-        ) from error
+        raise ImageError(f"{shown_name}: {RAWPY_IS_MISSING}") from error
     except ImageError as error:
-        raise ImageError(f"{said}: {error}") from error
+        raise ImageError(f"{shown_name}: {error}") from error
     except Exception as error:  # LibRaw's errors share no base with Python's, and hostile bytes bring others
-        raise ImageError(f"{said}: cannot be read as a RAW photo ({_text(error)})") from error
+        raise ImageError(f"{shown_name}: cannot be read as a RAW photo ({_text(error)})") from error
     suffix = PurePath(name).suffix.lower()
     header = ImageHeader(
         format=suffix[1:].upper() if suffix in RAW_SUFFIXES else "RAW",
@@ -124,9 +111,7 @@ def _developed(raw: "rawpy.RawPy", sizes: "rawpy.ImageSizes") -> bytes:
     """A PPM file of half the size, upright."""
     if sizes.raw_width * sizes.raw_height > MAX_PIXELS:
         raise ImageError(f"{sizes.raw_width} x {sizes.raw_height} pixels are more than {MAX_PIXELS:,}")
-    rgb = raw.postprocess(half_size=True, use_camera_wb=True)
-    height, width, _ = rgb.shape
-    return b"P6\n%d %d\n255\n" % (width, height) + rgb.tobytes()
+    return ppm(raw.postprocess(half_size=True, use_camera_wb=True))
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
@@ -154,7 +139,7 @@ def _exif(data: bytes, directory: int) -> dict[int, Any]:
     """The tags of the photograph (with those of its picture) or of its place, as far as they can be read."""
     tags: dict[int, Any] = {}
     for kinds, tiff in _tiffs(data):
-        with suppress(*_BROKEN_METADATA):
+        with suppress(*BROKEN_METADATA):
             exif = Image.Exif()
             exif.load(tiff)
             if directory == _PHOTOGRAPH and _PLACE not in kinds:

@@ -13,24 +13,25 @@ from typing import BinaryIO, Final, Protocol
 from diptych.errors import ImageError
 from diptych.images import read_header
 from diptych.library.metadata import PhotoFacts, facts_of
-from diptych.library.raw import RAW_SUFFIXES, read_raw
-from diptych.library.video import VIDEO_SUFFIXES, FrameFile, frame_files, read_video
+from diptych.library.raw import RAW_SUFFIXES, RAWPY_IS_MISSING, read_raw
+from diptych.library.video import VIDEO_SUFFIXES, frame_files, read_video
+from diptych.library.video_decoding import PYAV_IS_MISSING
 from diptych.library.walk import FoundFile
 
 HASH_BYTES: Final = 16
 _BLOCK: Final = 1 << 20
 
 
-class UnreadFileError(ImageError):
+class TransientReadError(ImageError):
     """A file that cannot be read now, by no fault of its own: a drive or a package is missing. It is tried again."""
 
 
-class ChangingFileError(UnreadFileError):
+class ChangingFileError(TransientReadError):
     """A file that was written to, or went, while it was read: nothing that the next run would not find mended."""
 
 
 class IndexedFile(Protocol):
-    """What becomes a photo of a library. Once its looks are read, `hash`, `facts` and `found` are of what was read."""
+    """What becomes a photo of a library. Once its inputs are read, `hash`, `facts` and `found` are of what was read."""
 
     name: str
     found: FoundFile
@@ -40,11 +41,11 @@ class IndexedFile(Protocol):
     def identify(self) -> None:
         """Read as much as the hash needs. Raises ImageError."""
 
-    def looks(self) -> "Sequence[Look]":
+    def inputs(self) -> "Sequence[EncoderInput]":
         """What the encoder reads, one after another: a picture, or frames of a video. Raises ImageError."""
 
 
-class Look(Protocol):
+class EncoderInput(Protocol):
     """As much of a file object as `open_image` needs to read it once; `second` is when in a video, known once read."""
 
     @property
@@ -66,13 +67,8 @@ def file_of(root: Path, found: FoundFile) -> IndexedFile:
     return RawFile(root, found) if suffix in RAW_SUFFIXES else PhotoFile(root, found)
 
 
-class PhotoFile:
-    """A file object for `open_image`, which a worker reads: so a queue of them holds names, not pictures.
-
-    After `read`, `hash`, `facts` and `found` (size and mtime of what was read) are known.
-    """
-
-    second = None
+class _FileOnDisk:
+    """A file under a root. Once it is read, `hash`, `facts` and `found` (size and mtime) are of what was read."""
 
     def __init__(self, root: Path, found: FoundFile) -> None:
         self.path = root / found.path
@@ -80,6 +76,26 @@ class PhotoFile:
         self.found = found
         self.hash = b""
         self.facts: PhotoFacts | None = None
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """The file, to be read to its end; ChangingFileError where it is written to meanwhile."""
+        with _regular_file(self.path) as file:
+            before = _state(os.fstat(file.fileno()))
+            yield file
+            mtime_ns, size = after = _state(os.fstat(file.fileno()))
+            if before != after or file.tell() != size:
+                raise self._changing()
+        self.found = replace(self.found, size=size, mtime_ns=mtime_ns)
+
+    def _changing(self) -> ChangingFileError:
+        return ChangingFileError(f"{self.name}: is being written to; it is tried again the next time")
+
+
+class PhotoFile(_FileOnDisk):
+    """A file object for `open_image`, which a worker reads: so a queue of them holds names, not pictures."""
+
+    second = None
 
     def seekable(self) -> bool:
         """No: it is read once."""
@@ -91,7 +107,7 @@ class PhotoFile:
         self.facts = facts_in(data)
         return data
 
-    def looks(self) -> Sequence[Look]:
+    def inputs(self) -> Sequence[EncoderInput]:
         """Itself."""
         return [self]
 
@@ -101,13 +117,8 @@ class PhotoFile:
 
     def read_bytes(self) -> bytes:
         """All bytes and their hash, whatever they are."""
-        with _opened(self.path) as file:
-            before = os.fstat(file.fileno())
+        with self._opened() as file:
             data = file.read()
-            after = os.fstat(file.fileno())
-        if _state(before) != _state(after) or len(data) != after.st_size:
-            raise _changing(self.name)
-        self.found = replace(self.found, size=after.st_size, mtime_ns=after.st_mtime_ns)
         self.hash = content_hash(data)
         return data
 
@@ -115,12 +126,10 @@ class PhotoFile:
 class RawFile(PhotoFile):
     """A camera's RAW photo: the preview in it is what is looked at."""
 
-    def looks(self) -> Sequence[Look]:
+    def inputs(self) -> Sequence[EncoderInput]:
         """Itself; ImageError where rawpy is not installed, before it is read."""
         if find_spec("rawpy") is None:
-            raise UnreadFileError(
-                f'{self.name}: RAW photos need rawpy, which is not installed: pip install "diptych[raw]"'
-            )
+            raise TransientReadError(f"{self.name}: {RAWPY_IS_MISSING}")
         return [self]
 
     def read(self) -> bytes:
@@ -130,63 +139,29 @@ class RawFile(PhotoFile):
         return raw.preview
 
 
-class VideoFile:
+class VideoFile(_FileOnDisk):
     """A video: several frames of it are looked at. Its hash is that of the whole file."""
 
-    def __init__(self, root: Path, found: FoundFile) -> None:
-        self.path = root / found.path
-        self.name = str(self.path)
-        self.found = found
-        self.hash = b""
-        self.facts: PhotoFacts | None = None
-
-    def looks(self) -> Sequence[Look]:
+    def inputs(self) -> Sequence[EncoderInput]:
         """Frames from all over it. ImageError where there are none, or PyAV is not installed."""
         if find_spec("av") is None:
-            raise UnreadFileError(
-                f'{self.name}: videos need PyAV, which is not installed: pip install "diptych[video]"'
-            )
+            raise TransientReadError(f"{self.name}: {PYAV_IS_MISSING}")
         self.identify()
         self.facts = read_video(self.path)
-        return [_VideoFrame(self, frame) for frame in frame_files(self.path, self.facts.seconds or 0.0)]
+        return frame_files(self.path, self.facts.seconds or 0.0, check=self._check_is_unchanged)
 
     def identify(self) -> None:
         """Read all of it for its hash."""
         digest = hashlib.sha256()
-        with _opened(self.path) as file:
-            before = os.fstat(file.fileno())
+        with self._opened() as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
-            after = os.fstat(file.fileno())
-        if _state(before) != _state(after):
-            raise _changing(self.name)
-        self.found = replace(self.found, size=after.st_size, mtime_ns=after.st_mtime_ns)
         self.hash = digest.digest()[:HASH_BYTES]
 
-    def check_is_unchanged(self) -> None:
+    def _check_is_unchanged(self) -> None:
         """ChangingFileError for another file than `identify` read."""
         if _state(self.path.stat()) != (self.found.mtime_ns, self.found.size):
-            raise _changing(self.name)
-
-
-class _VideoFrame:
-    """One of a video's frames, for as long as the video stays what it was."""
-
-    def __init__(self, video: VideoFile, frame: FrameFile) -> None:
-        self.name = video.name
-        self._video, self._frame = video, frame
-
-    @property
-    def second(self) -> float:
-        return self._frame.second
-
-    def seekable(self) -> bool:
-        return False
-
-    def read(self) -> bytes:
-        picture = self._frame.read()
-        self._video.check_is_unchanged()
-        return picture
+            raise self._changing()
 
 
 def content_hash(data: bytes) -> bytes:
@@ -202,7 +177,7 @@ def facts_in(data: bytes) -> PhotoFacts | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _regular_file(path: Path) -> Iterator[BinaryIO]:
     """A regular file; a pipe would wait for a writer. Raises ImageError, of the kind that tells what to make of it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -215,12 +190,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     except PermissionError as error:
         raise ImageError(f"{path}: permission denied") from error
     except OSError as error:
-        raise UnreadFileError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise TransientReadError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _state(found: os.stat_result) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
-
-
-def _changing(name: str) -> ChangingFileError:
-    return ChangingFileError(f"{name}: is being written to; it is tried again the next time")

@@ -4,15 +4,15 @@ import math
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from diptych.images import ImageHeader
+from diptych.images import MAX_PIXELS, ImageHeader, ppm
 from diptych.library.metadata import PhotoFacts, facts_of
-from diptych.library.video_decoding import MAX_PIXELS, OpenVideo, display_matrix, is_on_its_side, ppm, video_errors
+from diptych.library.video_decoding import OpenVideo, display_matrix, is_on_its_side, video_errors
 
 # In lower case. Without ".ts", which is TypeScript far more often.
 VIDEO_SUFFIXES: Final = frozenset(
@@ -120,11 +120,10 @@ class VideoReader:
 class FrameFile:
     """A file object for `open_image`: one frame, decoded when it is read; `second` is its own time from then on."""
 
-    def __init__(self, reader: VideoReader, number: int) -> None:
+    def __init__(self, reader: VideoReader, number: int, check: Callable[[], object]) -> None:
         self.name = os.fspath(reader.path)
         self.second = reader.seconds[number]
-        self._reader = reader
-        self._number = number
+        self._reader, self._number, self._check = reader, number, check
 
     def seekable(self) -> bool:
         """No: it is read once."""
@@ -133,25 +132,21 @@ class FrameFile:
     def read(self) -> bytes:
         """The picture. ImageError for what cannot be read."""
         frame = self._reader.read(self._number)
+        self._check()
         self.second = frame.second
         return frame.picture
 
 
-def frame_files(path: str | os.PathLike[str], seconds: float) -> list[FrameFile]:
-    """The frames that a library keeps of a video of so many seconds. A keyframe in the quarter part before will do."""
+def frame_files(
+    path: str | os.PathLike[str], seconds: float, *, check: Callable[[], object] = lambda: None
+) -> list[FrameFile]:
+    """The frames that a library keeps of a video of so many seconds. A keyframe in the quarter part before will do.
+
+    `check` is called after each was decoded, and raises ImageError where the file is another by now.
+    """
     times = frame_times(seconds)
     reader = VideoReader(path, times, tolerance=seconds / len(times) / 4)
-    return [FrameFile(reader, number) for number in range(len(times))]
-
-
-def read_frames(path: str | os.PathLike[str], seconds: Sequence[float], *, tolerance: float = 0.0) -> Iterator[Frame]:
-    """The frames at these times, in order; as `VideoReader.read`."""
-    reader = VideoReader(path, seconds, tolerance=tolerance)
-    try:
-        for number in range(len(reader.seconds)):
-            yield reader.read(number)
-    finally:
-        reader.close()
+    return [FrameFile(reader, number, check) for number in range(len(times))]
 
 
 def read_frame(path: str | os.PathLike[str], second: float) -> Frame:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from diptych.errors import ImageError
+from diptych.errors import ImageError, printable
 
 if TYPE_CHECKING:
     import av.container
 
 Matrix: TypeAlias = tuple[int, int, int, int]
-MAX_PIXELS: Final = 200_000_000  # as open_image
+PYAV_IS_MISSING: Final = 'videos need PyAV, which is not installed: pip install "diptych[video]"'
 # libavformat also knows playlists and scripts that have it open other files and addresses: only what holds its own
 # pictures is let through, and only from the file that was named.
 _CONTAINERS: Final = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,dv"
@@ -178,8 +178,7 @@ class OpenVideo:
 @contextmanager
 def video_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """ImageError, in one line that names the file, for whatever is wrong with a video."""
-    name = os.fspath(path)
-    name = name if name.isprintable() else ascii(name)
+    name = printable(os.fspath(path))
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):  # a pipe could block for ever
@@ -188,7 +187,7 @@ def video_errors(path: str | os.PathLike[str]) -> Iterator[None]:
             raise ImageError("empty, 0 bytes")
         yield
     except ImportError as error:
-        raise ImageError(f'{name}: videos need PyAV, which is not installed: pip install "diptych[video]"') from error
+        raise ImageError(f"{name}: {PYAV_IS_MISSING}") from error
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     except Exception as error:  # hostile bytes make av raise anything, from UnicodeError to MemoryError
@@ -218,12 +217,6 @@ def turned(rgb: npt.NDArray[np.uint8], matrix: Matrix) -> npt.NDArray[np.uint8]:
     if is_on_its_side(matrix):
         rgb, down, across = rgb.swapaxes(0, 1), b, c
     return rgb[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
-
-
-def ppm(rgb: npt.NDArray[np.uint8]) -> bytes:
-    """A picture that `open_image` opens, (H, W, 3)."""
-    height, width, _ = rgb.shape
-    return b"P6\n%d %d\n255\n" % (width, height) + rgb.tobytes()
 
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:

@@ -18,7 +18,7 @@ import diptych
 from diptych import DualEncoder
 from diptych.encode.encoder import Array, Features
 from diptych.library.clusters import default_count, group
-from diptych.library.vocabulary import build_vocabulary, everyday_words
+from diptych.library.vocabulary import build_vocabulary, list_everyday_words
 
 MOST = 400  # pictures of a set
 
@@ -51,7 +51,7 @@ def read_set(encoder: DualEncoder, path: Path) -> tuple[Features, Array]:
 
 def print_naming(encoder: DualEncoder, title: str, features: Features, names: Array, every_name: Array) -> None:
     """The share of photos and of classes that are named rightly, by each way to rank the words."""
-    vocabulary = build_vocabulary(encoder, sorted({word.lower() for word in everyday_words()} | set(every_name)))
+    vocabulary = build_vocabulary(encoder, sorted({word.lower() for word in list_everyday_words()} | set(every_name)))
     true = np.searchsorted(vocabulary.texts, names)
     cosines = features @ vocabulary.features.T
     mean, deviation = cosines.mean(axis=0), cosines.std(axis=0)

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "diptych"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = {
-    **dict.fromkeys(("errors", "settings", "files", "progress", "fetch", "page"), 0),
+    **dict.fromkeys(("errors", "settings", "files", "lists", "progress", "fetch", "page"), 0),
     **dict.fromkeys(("model", "tokenizer", "images", "preprocess", "losses", "prompts", "data"), 1),
     "checkpoints": 2,
     "encode": 3,

@@ -10,7 +10,7 @@ from diptych.library.vocabulary import (
     AS_IT_STANDS,
     Vocabulary,
     build_vocabulary,
-    everyday_words,
+    list_everyday_words,
     rank_texts,
     read_texts,
 )
@@ -18,7 +18,7 @@ from diptych.prompts import DEFAULT_LABELS
 
 
 def test_everyday_words_are_plain_and_each_there_once() -> None:
-    words = everyday_words()
+    words = list_everyday_words()
     assert 1_000 < len(words) < 2_000
     assert len({word.casefold() for word in words}) == len(words)
     assert words[: len(DEFAULT_LABELS)] == tuple(word.partition(" / ")[0] for word in DEFAULT_LABELS)

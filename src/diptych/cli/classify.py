@@ -1,12 +1,24 @@
 """`diptych classify`: photos and labels to probabilities."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diptych.cli.options import Activation, Json, Model, Preset, Revision
+from diptych.cli.options import (
+    Activation,
+    Device,
+    DType,
+    Json,
+    Labels,
+    LabelsFile,
+    Model,
+    Multi,
+    Preset,
+    Revision,
+    Template,
+    Threshold,
+)
 
 if TYPE_CHECKING:
     from diptych.cli.inputs import Picture
@@ -15,19 +27,12 @@ if TYPE_CHECKING:
 
 def classify(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, globs, http(s) addresses.")],
-    labels: Annotated[
-        str | None, typer.Option(help='Names between commas: "dog,cat". Or a .txt or .json file.')
-    ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option(help="One label a line, or JSON (a list, or names with descriptions).")
-    ] = None,
-    template: Annotated[
-        str | None,
-        typer.Option(help='A set by name (imagenet), one template with {}, or a file. \\[default: "a photo of a {}."]'),
-    ] = None,
+    labels: Labels = None,
+    labels_file: LabelsFile = None,
+    template: Template = None,
     top: Annotated[int, typer.Option(min=1, help="How many labels to show for each photo.")] = 5,
-    multi: Annotated[bool, typer.Option("--multi", help="Any number of labels may hold, each by itself.")] = False,
-    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="With --multi: from which probability.")] = 0.5,
+    multi: Multi = False,
+    threshold: Threshold = 0.5,
     as_json: Json = False,
     model: Model = None,
     revision: Revision = None,
@@ -36,22 +41,22 @@ def classify(
     preprocess: Annotated[
         str, typer.Option(help="exact as published, or fast (large JPEGs decoded reduced).")
     ] = "exact",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Rank labels for each photo: probability among the labels offered, and cosine.
 
     [dim]Example: diptych classify photo.jpg --labels "dog,cat"[/dim]
     """
     from diptych.cli.inputs import find_pictures
-    from diptych.cli.labels import class_names
+    from diptych.cli.labels import choose_class_names
     from diptych.cli.printing import is_terminal
     from diptych.encode.choose import encoder_for
     from diptych.progress import track
     from diptych.prompts import DEFAULT_LABELS
     from diptych.zeroshot import build_classifier, write_prompts
 
-    names = class_names(labels, labels_file, multi=multi)
+    names = choose_class_names(labels, labels_file, multi=multi)
     prompts = write_prompts(names, template)  # wrong labels or templates are said before anything is loaded
     pictures = find_pictures(photos)
     encoder = encoder_for(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diptych.cli.options import Activation, Json, Model, Preset, Revision
+from diptych.cli.options import Activation, Device, DType, Json, Model, Preset, Revision
 
 if TYPE_CHECKING:
     from diptych.data.filter import FilterReport
@@ -53,8 +53,6 @@ MinSimilarity = Annotated[float | None, typer.Option(help="Least cosine of image
 KeepShare = Annotated[float | None, typer.Option(help="Of what the other rules leave, the share that is most similar.")]
 ShardSize = Annotated[int, typer.Option(min=1, help="Pairs in each tar.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it holds something else.")]
-DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
 
 @data.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diptych.cli.options import Activation, Json, Model, Preset, Revision
+from diptych.cli.options import Activation, Device, DType, Json, LabelsFile, Model, Preset, Revision
 from diptych.cli.printing import print_table
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Measure so many samples 
 BadSampleLimit = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Share of samples that may be unreadable before it is an error.")
 ]
-DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
 _SHOWN_SKIPPED, _SHOWN_CONFUSIONS = 5, 10
 
@@ -51,9 +49,7 @@ def zero_shot(
     labels: Annotated[
         str | None, typer.Option(help="Names between commas; by default the classes of each set.")
     ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option(help="One label a line, or JSON (a list, or names with descriptions).")
-    ] = None,
+    labels_file: LabelsFile = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Also each class, and which are confused.")] = False,
     limit: Limit = None,
     bad_sample_limit: BadSampleLimit = 0.01,

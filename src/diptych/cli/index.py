@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from diptych.cli.options import Library, Model
+from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,8 @@ def index(
         str | None, typer.Option(help="Of the table: what names a row. \\[default: the image]")
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Of the table: words to show with a picture.")] = None,
-    hidden: Annotated[bool, typer.Option("--hidden", help="Enter hidden folders, too.")] = False,
-    follow_links: Annotated[bool, typer.Option("--follow-links", help="Follow links to files and folders.")] = False,
+    hidden: Hidden = False,
+    follow_links: FollowLinks = False,
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Try files again that could not be read.")
     ] = False,
@@ -39,8 +39,8 @@ def index(
         Literal["float16", "float32"] | None,
         typer.Option(help="How a model's vectors are stored. \\[default: float16]", show_default=False),
     ] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Bring the library to what the folders hold: only new and changed photos are opened.
 

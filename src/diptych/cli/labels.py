@@ -1,19 +1,19 @@
 """Labels as people give them: a line of commas, a file of lines, or JSON with descriptions."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
 import typer
 
+from diptych.lists import read_list
 from diptych.prompts import DEFAULT_LABELS
 from diptych.zeroshot import ClassNames
 
 _FILES: Final = (".txt", ".json")
 
 
-def class_names(labels: str | None, labels_file: Path | None, *, multi: bool) -> ClassNames:
+def choose_class_names(labels: str | None, labels_file: Path | None, *, multi: bool) -> ClassNames:
     """What --labels or --labels-file offer; without either, everyday labels, which is said on stderr.
 
     `--labels animals.txt` is --labels-file animals.txt: no label ends in .txt or .json.
@@ -40,18 +40,7 @@ def split_labels(text: str) -> list[str]:
 
 def read_labels(path: Path) -> ClassNames:
     """One label a line (blank lines and # comments left out), or JSON: a list of names, or name -> description(s)."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(f"The labels file {path} cannot be read: {reason}.") from error
-    if path.suffix.lower() != ".json":
-        lines = [line.strip() for line in text.splitlines()]
-        return _checked([line for line in lines if line and not line.startswith("#")], str(path))
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"The labels file {path} is not JSON: {error}.") from error
+    content = read_list(path, kind="labels")
     if isinstance(content, list) and all(isinstance(name, str) for name in content):
         return _checked(content, str(path))
     if isinstance(content, dict) and all(_is_described(value) for value in content.values()):

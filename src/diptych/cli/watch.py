@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from diptych.cli.index import counted, shown_to_the_end
-from diptych.cli.options import Library, Model
+from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, Model
 
 
 def watch(
@@ -17,10 +17,10 @@ def watch(
     ] = None,
     library: Library = None,
     model: Model = None,
-    hidden: Annotated[bool, typer.Option("--hidden", help="Enter hidden folders, too.")] = False,
-    follow_links: Annotated[bool, typer.Option("--follow-links", help="Follow links to files and folders.")] = False,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    hidden: Hidden = False,
+    follow_links: FollowLinks = False,
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Index folders, then again whatever changes in them, until Ctrl-C. A line for each change.
 

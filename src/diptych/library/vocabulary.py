@@ -4,7 +4,6 @@ Words are ranked by their cosine alone. Taking from it what a word reaches on th
 word wins everywhere, makes names worse (docs/explore.md has the numbers).
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from diptych.encode.encoder import Encoder, Features
+from diptych.lists import read_list
 from diptych.prompts import CLASS_NAMES, DEFAULT_LABELS
 from diptych.zeroshot import DEFAULT_TEMPLATE, build_classifier
 
@@ -46,7 +46,7 @@ class Vocabulary:
 
 
 @cache
-def everyday_words() -> tuple[str, ...]:
+def list_everyday_words() -> tuple[str, ...]:
     """About 1,600 plain nouns and phrases, always the same: the default labels, and class names of public sets."""
     published = [name for name_of_set in _SETS for name in CLASS_NAMES[name_of_set]]
     published += CLASS_NAMES["imagenet"][_IMAGENET_THINGS:]
@@ -60,15 +60,9 @@ def everyday_words() -> tuple[str, ...]:
 
 def read_texts(path: Path) -> tuple[str, ...]:
     """One text a line, blank lines and # comments left out, or a JSON list; what repeats counts once. ValueError."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(f"The texts file {path} cannot be read: {reason}.") from error
-    if path.suffix.lower() == ".json":
-        texts = _json_list(path, content)
-    else:
-        texts = [line for line in map(str.strip, content.splitlines()) if line and not line.startswith("#")]
+    texts = read_list(path, kind="texts")
+    if not (isinstance(texts, list) and all(isinstance(text, str) and text.strip() for text in texts)):
+        raise ValueError(f"The texts file {path} must hold a JSON list of texts, none of them empty.")
     if not texts:
         raise ValueError(f"The texts file {path} holds no texts: write one a line.")
     return tuple(dict.fromkeys(texts))
@@ -77,8 +71,8 @@ def read_texts(path: Path) -> tuple[str, ...]:
 def build_vocabulary(
     encoder: Encoder, texts: Sequence[str] | None = None, *, template: str = DEFAULT_TEMPLATE
 ) -> Vocabulary:
-    """The texts, by default `everyday_words`, each put into the template; kept in the cache like a classifier's."""
-    texts = everyday_words() if texts is None else tuple(texts)
+    """The texts, by default everyday words, each put into the template; kept in the cache like a classifier's."""
+    texts = list_everyday_words() if texts is None else tuple(texts)
     return Vocabulary(texts=texts, features=build_classifier(encoder, texts, template).class_features)
 
 
@@ -92,13 +86,3 @@ def rank_texts(image_features: Features, vocabulary: Vocabulary, *, top: int = 5
         for row, order in zip(cosines, np.argsort(-cosines, axis=1, kind="stable")[:, :top].tolist(), strict=True):
             ranked.append([RankedText(text=vocabulary.texts[i], score=float(row[i])) for i in order])
     return ranked
-
-
-def _json_list(path: Path, content: str) -> list[str]:
-    try:
-        texts = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"The texts file {path} is not JSON: {error}.") from error
-    if not (isinstance(texts, list) and all(isinstance(text, str) and text.strip() for text in texts)):
-        raise ValueError(f"The texts file {path} must hold a JSON list of texts, none of them empty.")
-    return texts

@@ -13,8 +13,10 @@ from test_raw import camera_jpeg, write_dng
 from test_video import number_on, write_video
 
 from diptych import DualEncoder
+from diptych.library.catalogue import Catalogue, Row
 from diptych.library.catalogue_root import CatalogueRoot
 from diptych.library.library import PhotoLibrary
+from diptych.library.reading import content_hash
 from diptych.library.thumbnails import Thumbnail, thumbnail
 
 CONTENT = bytes(range(16))
@@ -48,7 +50,7 @@ def test_it_is_upright_over_white_and_within_its_side(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Leica"
     image.save(tmp_path / "photo.png", exif=exif)
-    small = opened(thumbnail(None, None, tmp_path / "photo.png", side=100))
+    small = opened(thumbnail(tmp_path, None, tmp_path / "photo.png", side=100))
     assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (50, 100))
     assert pixel(small, 25, 20) == pytest.approx((255, 0, 0), abs=4)  # JPEG's rounding
     assert pixel(small, 25, 80) == pytest.approx((255, 255, 255), abs=4)
@@ -58,8 +60,8 @@ def test_it_is_upright_over_white_and_within_its_side(tmp_path: Path) -> None:
 def test_a_small_picture_is_not_enlarged_and_a_thin_one_keeps_a_pixel(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "small.png")
     Image.new("RGB", (4_000, 2)).save(tmp_path / "thin.png")
-    assert opened(thumbnail(None, None, tmp_path / "small.png")).size == (30, 20)
-    assert opened(thumbnail(None, None, tmp_path / "thin.png")).size == (256, 1)
+    assert opened(thumbnail(tmp_path, None, tmp_path / "small.png")).size == (30, 20)
+    assert opened(thumbnail(tmp_path, None, tmp_path / "thin.png")).size == (256, 1)
 
 
 def test_colours_of_a_profile_become_those_of_srgb(tmp_path: Path) -> None:
@@ -68,12 +70,12 @@ def test_colours_of_a_profile_become_those_of_srgb(tmp_path: Path) -> None:
     red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
     profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
     Image.new("RGB", (64, 64), (255, 0, 0)).save(tmp_path / "photo.jpg", quality=95, icc_profile=bytes(profile))
-    assert pixel(opened(thumbnail(None, None, tmp_path / "photo.jpg")), 9, 9) == pytest.approx((0, 255, 0), abs=6)
+    assert pixel(opened(thumbnail(tmp_path, None, tmp_path / "photo.jpg")), 9, 9) == pytest.approx((0, 255, 0), abs=6)
 
 
 def test_a_profile_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), (255, 0, 0)).save(tmp_path / "photo.jpg", quality=95, icc_profile=b"no profile")
-    assert pixel(opened(thumbnail(None, None, tmp_path / "photo.jpg")), 9, 9) == pytest.approx((255, 0, 0), abs=4)
+    assert pixel(opened(thumbnail(tmp_path, None, tmp_path / "photo.jpg")), 9, 9) == pytest.approx((255, 0, 0), abs=4)
 
 
 def test_it_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path, photo: Path) -> None:
@@ -128,14 +130,17 @@ def test_a_source_that_is_asked_for_is_asked_once_and_may_fail(tmp_path: Path, p
     def absent() -> bytes:
         raise OSError(5, "Input/output error", os.fsdecode(photo))
 
-    assert thumbnail(tmp_path, CONTENT, source) == thumbnail(tmp_path, CONTENT, source)
+    content = content_hash(photo.read_bytes())
+    assert thumbnail(tmp_path, content, source) == thumbnail(tmp_path, content, source)
     assert len(asked) == 1
+    assert thumbnail(tmp_path, CONTENT, source) == thumbnail(tmp_path, CONTENT, source)
+    assert len(asked) == 3  # bytes of another content are not kept under this one
     assert "Input/output error" in thumbnail(tmp_path, bytes(16), absent).reason
 
 
 def test_a_side_that_no_screen_needs_is_refused(photo: Path) -> None:
     with pytest.raises(ValueError, match="16 to 2048 pixels, got 100000"):
-        thumbnail(None, None, photo, side=100_000)
+        thumbnail(photo.parent, None, photo, side=100_000)
 
 
 # ---- of the photos of a library
@@ -197,3 +202,40 @@ def test_pictures_within_a_table_have_thumbnails_until_their_row_is_gone(tmp_pat
     pq.write_table(pa.table({"id": ["b"], "image": pictures[1:]}), table)
     assert library.thumbnail(1).reason == f"{table} has no row 'a' any more."
     assert library.thumbnail(2) == blue
+
+
+def test_a_table_is_read_once_for_all_its_pictures_and_no_further_than_the_last(
+    tmp_path: Path, library: PhotoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "products.jsonl"
+    rows = [{"id": f"{number}", "image": f"{number}.png"} for number in range(300)]
+    pictures = []
+    for number in range(300):
+        stream = io.BytesIO()
+        Image.new("RGB", (32, 32), (number % 256, number // 256, 0)).save(stream, "PNG")
+        pictures.append(stream.getvalue())
+    table = tmp_path / "products.parquet"
+    pq.write_table(pa.table({"id": [row["id"] for row in rows], "image": pictures}), table)
+    library.index(CatalogueRoot(path=table, image_column="image", id_column="id"))
+    passes, read = [], []
+    iterate = Catalogue.__iter__
+
+    def counted(catalogue: Catalogue) -> Iterator[Row]:
+        passes.append(1)
+        for row in iterate(catalogue):
+            read.append(row.key)
+            yield row
+
+    monkeypatch.setattr(Catalogue, "__iter__", counted)
+    wanted = [
+        row["id"]
+        for row in map(dict, library._database.execute("SELECT id FROM photos WHERE path < '2' ORDER BY path DESC"))
+    ]
+    made = list(library.thumbnails([(number, None) for number in wanted]))
+    assert len(passes) == 1
+    assert len(read) == 200  # 199 is the last of those whose key begins with 0 or 1
+    keys = [row[0] for row in library._database.execute("SELECT path FROM photos WHERE path < '2' ORDER BY path DESC")]
+    reds = [pixel(opened(each), 9, 9)[0] for each in made]
+    assert reds == pytest.approx([int(key) for key in keys], abs=3)
+    assert list(library.thumbnails([(number, None) for number in wanted])) == made
+    assert len(passes) == 1

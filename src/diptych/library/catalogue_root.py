@@ -46,10 +46,12 @@ class CatalogueRoot:
         return Scan(found=found, faults=catalogue.faults.lines())
 
     def open(self, wanted: Sequence[FoundFile]) -> Iterator["CatalogueFile"]:
-        """The pictures of some rows; embedded ones are read from the table, a few at a time."""
-        keys = {found.path for found in wanted}
-        for row in self._catalogue() if keys else ():
-            if row.key in keys:
+        """The pictures of some rows; embedded ones are read from the table, a few at a time, as far as the last."""
+        left = {found.path for found in wanted}
+        rows = iter(self._catalogue())
+        while left and (row := next(rows, None)) is not None:
+            if row.key in left:
+                left.remove(row.key)
                 yield CatalogueFile(row, self.path)
 
     def _catalogue(self) -> Catalogue:
@@ -115,7 +117,7 @@ class CatalogueFile:
             case BytesImage(data):
                 return data
             case AddressImage(url):
-                return _fetched(url)
+                return fetched(url)
             case FileImage(path):
                 file = PhotoFile(path.parent, FoundFile(path.name, 0, 0))
                 try:
@@ -132,7 +134,8 @@ class CatalogueFile:
                 assert_never(self._image)
 
 
-def _fetched(url: str) -> bytes:
+def fetched(url: str) -> bytes:
+    """What an address gives. Raises ImageError."""
     from diptych.fetch import fetch_bytes
 
     try:

@@ -3,14 +3,19 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from diptych.errors import DiptychError, ImageError
+from diptych.library.catalogue_root import CatalogueFile, CatalogueRoot, fetched
 from diptych.library.paths import LOCATED, restored, source_of
+from diptych.library.reading import content_hash
+from diptych.library.walk import FoundFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,7 +26,8 @@ SIDE: Final = 256  # pixels, of the longer side
 _SIDES: Final = range(16, 2_049)
 _QUALITY: Final = 80
 _FOLDER: Final = "thumbnails"
-_FETCH_SECONDS: Final = 30.0
+_PHOTOS_AT_ONCE: Final = 4_096
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +39,7 @@ class Thumbnail:
 
 
 def thumbnail(
-    library: Path | None,
+    library: Path,
     content: bytes | None,
     source: "ImageSource | Callable[[], ImageSource]",
     *,
@@ -42,21 +48,20 @@ def thumbnail(
 ) -> Thumbnail:
     """The picture within `side` x `side` pixels; of a video the frame at `second`. Never raises for a picture.
 
-    It is looked up and kept in the folder `library` under `content`, the hash of the file's bytes; without one of the
-    two it is only made. `source` is asked for, or read, only if it is not kept yet. For several threads at once.
+    It is looked up and kept in the folder `library` under `content`, the hash of the file's bytes; without one, or for
+    bytes of another, it is only made. `source` is asked for, or read, only if it is not kept yet. For several threads
+    at once.
     """
-    if side not in _SIDES:
-        raise ValueError(f"a thumbnail's side is {_SIDES[0]} to {_SIDES[-1]} pixels, got {side}")
-    kept = None if library is None or content is None else _place(library, content, side, second)
-    if kept is not None and (jpeg := _intact(kept)):
-        return Thumbnail(jpeg=jpeg)
+    if kept := _kept(library, content, side, second):
+        return kept
     try:
-        jpeg = _jpeg(source() if callable(source) else source, side, second)
+        picture = source() if callable(source) else source
+        jpeg = _jpeg(picture, side, second)
     except (DiptychError, OSError, MemoryError) as error:
-        return Thumbnail(reason=" ".join(str(error).split()) or type(error).__name__)
-    if library is not None and kept is not None:
+        return Thumbnail(reason=_reason(error))
+    if content is not None and not (isinstance(picture, bytes) and content_hash(picture) != content):
         with suppress(OSError):  # a full or read-only disk costs the next view the time of this one
-            _keep(library, kept, jpeg)
+            _keep(library, _place(library, content, side, second), jpeg)
     return Thumbnail(jpeg=jpeg)
 
 
@@ -65,47 +70,99 @@ def photo_thumbnails(
 ) -> Iterator[Thumbnail]:
     """Those of photos of the library, or of moments of its videos, in order; made on all cores.
 
-    Of a photo whose file has changed since it was indexed it is that of now, and not kept.
+    Of a photo whose file has changed since it was indexed it is that of now, and not kept. Of some thousands whose
+    bytes lie in one table, that is read once.
     """
+    todo = iter(wanted)
+    while some := list(islice(todo, _PHOTOS_AT_ONCE)):
+        rows = {photo: _row(database, photo) for photo, _ in some}
+        embedded = _embedded(library, [row for row in rows.values() if row is not None and _is_embedded(row)], side)
+        yield from _on_all_cores(
+            partial(embedded.__getitem__, photo)
+            if photo in embedded
+            else _maker(library, rows[photo], photo, moment, side)
+            for photo, moment in some
+        )
+
+
+def _on_all_cores(makers: Iterable[Callable[[], _T]]) -> Iterator[_T]:
     from diptych.encode.workers import core_count, map_ahead, plain_pool
 
-    makers = (_maker(database, library, photo, second, side) for photo, second in wanted)
-    yield from map_ahead(plain_pool(), lambda make: make(), makers, ahead=2 * core_count())
+    return map_ahead(plain_pool(), lambda make: make(), makers, ahead=2 * core_count())
+
+
+def _row(database: sqlite3.Connection, photo: int) -> sqlite3.Row | None:
+    query = (
+        f"SELECT photos.id, size, mtime_ns, hash, roots.settings AS settings, {LOCATED} "
+        "FROM photos JOIN roots ON roots.id = root_id WHERE photos.id = ?"
+    )
+    row: sqlite3.Row | None = database.execute(query, (photo,)).fetchone()
+    return row
 
 
 def _maker(
-    database: sqlite3.Connection, library: Path, photo: int, second: float | None, side: int
+    library: Path, row: sqlite3.Row | None, photo: int, second: float | None, side: int
 ) -> Callable[[], Thumbnail]:
-    """What makes it on any thread: the database is for this one."""
-    query = (
-        f"SELECT size, mtime_ns, hash, roots.settings AS settings, {LOCATED} "
-        "FROM photos JOIN roots ON roots.id = root_id WHERE photos.id = ?"
-    )
-    row = database.execute(query, (photo,)).fetchone()
+    """What makes that of a file, or of what lies at an address, on any thread."""
     if row is None:
         return lambda: Thumbnail(reason=f"There is no photo {photo}.")
     source = source_of(row)
     content: bytes | None = row["hash"]
     if not source.is_file:
-        return lambda: thumbnail(library, content, lambda: _catalogue_picture(row), side=side)
+        return lambda: thumbnail(library, content, lambda: fetched(source), side=side)
     with suppress(OSError):  # gone: what is kept is still what it was
         now = source.path.stat()
         content = content if (now.st_size, now.st_mtime_ns) == (row["size"], row["mtime_ns"]) else None
     return lambda: thumbnail(library, content, source, side=side, second=second)
 
 
-def _catalogue_picture(row: sqlite3.Row) -> bytes:
-    """What an address gives, or what lies in the table."""
-    from diptych.fetch import fetch_bytes
-    from diptych.library.catalogue_root import CatalogueRoot
-    from diptych.library.walk import FoundFile
+def _is_embedded(row: sqlite3.Row) -> bool:
+    """Whether its bytes lie in the table that names it."""
+    return row["kind"] != "folder" and row["source"] is None
 
-    if row["source"] is not None:
-        return fetch_bytes(restored(row["source"]), timeout_seconds=_FETCH_SECONDS, allow_private=True)
-    root, key = CatalogueRoot.from_settings(Path(restored(row["root"])), row["settings"]), restored(row["path"])
-    for file in root.open([FoundFile(key, 0, 0)]):
-        return file.read()
-    raise ImageError(f"{root.path} has no row {key!r} any more.")
+
+def _embedded(library: Path, rows: Sequence[sqlite3.Row], side: int) -> dict[int, Thumbnail]:
+    """Those of pictures that lie in tables, by number; each table is read once, as far as the last that is wanted."""
+    kept = _on_all_cores(partial(_kept, library, row["hash"], side, None) for row in rows)
+    found = {row["id"]: made for row, made in zip(rows, kept, strict=True) if made is not None}
+    roots: dict[CatalogueRoot, dict[str, sqlite3.Row]] = {}
+    for row in rows:
+        if row["id"] not in found:
+            root = CatalogueRoot.from_settings(Path(restored(row["root"])), row["settings"])
+            roots.setdefault(root, {})[restored(row["path"])] = row
+    for root, of_root in roots.items():
+        found.update(_on_all_cores(_from_table(library, root, of_root, side)))
+    return found
+
+
+def _from_table(
+    library: Path, root: CatalogueRoot, rows: dict[str, sqlite3.Row], side: int
+) -> Iterator[Callable[[], tuple[int, Thumbnail]]]:
+    """What makes them, by key, on any thread, while the table is read on this one."""
+
+    def make(row: sqlite3.Row, file: CatalogueFile) -> tuple[int, Thumbnail]:
+        return row["id"], thumbnail(library, row["hash"], file.read, side=side)
+
+    left, reason = dict(rows), ""
+    try:
+        for file in root.open([FoundFile(key, 0, 0) for key in rows]):
+            yield partial(make, left.pop(file.found.path), file)
+    except (DiptychError, OSError) as error:
+        reason = _reason(error)
+    for key, row in left.items():
+        none = Thumbnail(reason=reason or f"{root.path} has no row {key!r} any more.")
+        yield partial(lambda *pair: pair, row["id"], none)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _kept(library: Path, content: bytes | None, side: int, second: float | None) -> Thumbnail | None:
+    if side not in _SIDES:
+        raise ValueError(f"a thumbnail's side is {_SIDES[0]} to {_SIDES[-1]} pixels, got {side}")
+    jpeg = None if content is None else _intact(_place(library, content, side, second))
+    return Thumbnail(jpeg=jpeg) if jpeg else None
 
 
 def _place(library: Path, content: bytes, side: int, second: float | None) -> Path:

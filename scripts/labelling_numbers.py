@@ -14,7 +14,7 @@ from diptych import PhotoLibrary
 from diptych.data.config import SourceConfig
 from diptych.data.open import open_source
 from diptych.library.labelling import LabelRule
-from diptych.library.policy import read_policy, sample_policy
+from diptych.library.policy import read_policy, read_sample_policy
 
 LABELS = ["dog", "person", "car", "cat"]
 NONE_FROM = (0.5, 0.7, 0.9, 2.0)
@@ -61,7 +61,7 @@ def print_labels(library: PhotoLibrary, dogs: set[str]) -> None:
 
 def print_policy(library: PhotoLibrary, work: Path) -> None:
     policy = work / "policy.toml"
-    policy.write_text(sample_policy(), encoding="utf-8")
+    policy.write_text(read_sample_policy(), encoding="utf-8")
     probabilities: dict[str, list[float]] = {}
     for row in library.moderate(read_policy(policy)):
         for reason in row.reasons:

@@ -22,7 +22,7 @@ from diptych.errors import DiptychError
 from diptych.library import photo_vectors
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
-from diptych.library.labelling import Labelled, LabelRule, columns, record
+from diptych.library.labelling import Labelled, LabelRule, list_columns, to_record
 from diptych.library.library import PhotoLibrary
 from diptych.library.results import Columns, check_results_path, open_results
 from diptych.library.target import open_target
@@ -85,7 +85,23 @@ def test_multi_gives_what_predict_each_gives(library: PhotoLibrary, encoder: Tor
         for row in library.label(labels, rule=LabelRule(multi=True, threshold=threshold)):
             [expected] = classifier.predict_each([row.source], threshold=threshold)
             assert [label.name for label in row.labels] == [label.name for label in expected]
+            for label, other in zip(row.labels, expected, strict=True):
+                assert label.probability == pytest.approx(other.probability, abs=2e-2)
+                assert (label.cosine, label.margin) == pytest.approx((other.cosine, other.margin), abs=2e-3)
+            [every] = classifier.predict_each([row.source], threshold=0.0)
+            assert row.nearest.name == every[0].name
+            assert row.nearest.probability == pytest.approx(every[0].probability, abs=2e-2)
     assert row.labels == ()
+
+
+def test_labels_that_are_all_of_the_background_cannot_be_held_against_it(library: PhotoLibrary) -> None:
+    with pytest.raises(ValueError, match="nothing is left to hold each against: give fewer"):
+        list(library.label(DEFAULT_LABELS, rule=LabelRule(multi=True)))
+
+
+def test_one_label_alone_is_the_nearest_of_all_photos(library: PhotoLibrary) -> None:
+    rows = list(library.label(["cat"], rule=LabelRule(multi=True, threshold=0.0)))
+    assert {(row.nearest.name, row.nearest.margin, len(row.labels)) for row in rows} == {("cat", 0.0, 1)}
 
 
 def test_none_of_these_is_said_where_nothing_offered_fits(library: PhotoLibrary, encoder: TorchEncoder) -> None:
@@ -129,9 +145,9 @@ def test_a_photo_of_several_vectors_is_labelled_by_their_mean(library: PhotoLibr
 def test_it_does_not_matter_how_many_photos_are_taken_at_once(
     library: PhotoLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = [record(row, ALWAYS) for row in library.label(LABELS, rule=ALWAYS)]
+    expected = [to_record(row, ALWAYS) for row in library.label(LABELS, rule=ALWAYS)]
     monkeypatch.setattr(photo_vectors, "_PHOTOS_AT_ONCE", 3)
-    rows = [record(row, ALWAYS) for row in library.label(LABELS, rule=ALWAYS)]
+    rows = [to_record(row, ALWAYS) for row in library.label(LABELS, rule=ALWAYS)]
     assert [row["path"] for row in rows] == [row["path"] for row in expected]
     assert [row["cosine"] for row in rows] == pytest.approx([row["cosine"] for row in expected], abs=1e-5)
 
@@ -186,7 +202,7 @@ ROWS: list[dict[str, Any]] = [
     {"path": "b.jpg", "label": "cat", "nearest": "cat", "probability": 1.0, "cosine": -0.2, "margin": 0.0}
     | {"none_of_these": 0.5, "labels": [LABEL, {**LABEL, "name": "dog"}]},
 ]
-COLUMNS: Columns = columns(LabelRule(multi=True))
+COLUMNS: Columns = list_columns(LabelRule(multi=True))
 
 
 def written(path: Path) -> Path:

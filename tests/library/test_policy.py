@@ -13,8 +13,8 @@ from diptych.checkpoints import load_checkpoint
 from diptych.demo.photographs import find_photographs
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.library.library import PhotoLibrary
-from diptych.library.moderation import COLUMNS, Moderated, record
-from diptych.library.policy import Category, Policy, read_policy, sample_policy
+from diptych.library.moderation import COLUMNS, Moderated, to_record
+from diptych.library.policy import Category, Policy, read_policy, read_sample_policy
 from diptych.prompts import DEFAULT_LABELS
 from diptych.settings import to_dict
 from diptych.zeroshot import build_classifier
@@ -66,7 +66,7 @@ def test_a_policy_is_read_as_it_is_written(tmp_path: Path) -> None:
 
 def test_the_sample_is_a_policy(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
-    path.write_text(sample_policy(), encoding="utf-8")
+    path.write_text(read_sample_policy(), encoding="utf-8")
     categories = read_policy(path).category
     assert {each.name for each in categories} >= {"weapons", "alcohol", "smoking", "identity documents", "nudity"}
     assert all(each.exceptions and 0.5 <= each.threshold < 1 for each in categories)
@@ -129,7 +129,7 @@ def test_a_finding_says_which_sentence_of_which_category_fits(library: PhotoLibr
     background = features @ build_classifier(encoder, others).class_features.T
     assert best.probability == pytest.approx(1 - float(none_of_these(cosines.max()[None], background)[0]), abs=1e-2)
     assert best.above == pytest.approx(best.probability - 0.25)
-    row = record(photos["chelsea"], best)
+    row = to_record(photos["chelsea"], best)
     assert list(row) == list(COLUMNS)
     assert (row["category"], row["action"], row["threshold"], row["exception"]) == ("cats", "review", 0.25, None)
 

@@ -87,18 +87,18 @@ def _put(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", as_
     """Print the rows or write them, and count their labels."""
     import json
 
-    from diptych.library.labelling import columns, record
+    from diptych.library.labelling import list_columns, to_record
     from diptych.library.results import open_results
     from diptych.library.tally import Tally
 
     tally, printed = Tally(), []
-    writing = nullcontext() if output is None else open_results(output, columns(rule))
+    writing = nullcontext() if output is None else open_results(output, list_columns(rule))
     with writing as write:
         for row in rows:
             if write is not None:
-                write(record(row, rule))
+                write(to_record(row, rule))
             if as_json:
-                printed.append(record(row, rule))
+                printed.append(to_record(row, rule))
             elif output is None:
                 _print_row(row)
             tally.add(row.id, row.source, _names(row))

@@ -47,13 +47,12 @@ def moderate(
     [dim]Example: diptych moderate uploads --policy policy.toml -o report.html[/dim]
     """
     from diptych.cli.pointing import refreshed, say_unseen
-    from diptych.library.policy import read_policy
-    from diptych.library.policy import sample_policy as sample
+    from diptych.library.policy import read_policy, read_sample_policy
     from diptych.library.results import SUFFIXES, check_results_path
     from diptych.library.target import open_target
 
     if sample_policy:
-        typer.echo(sample(), nl=False)
+        typer.echo(read_sample_policy(), nl=False)
         return
     if policy is None:
         raise ValueError("Say what to look for: --policy FILE. --sample-policy prints one to begin with.")
@@ -79,7 +78,7 @@ def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, is_
     """Print the findings or write them, and count them by category."""
     import json
 
-    from diptych.library.moderation import COLUMNS, record
+    from diptych.library.moderation import COLUMNS, to_record
     from diptych.library.results import open_results
     from diptych.library.tally import Named, Tally
 
@@ -89,9 +88,9 @@ def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, is_
         for photo in photos:
             for reason in photo.reasons if every else photo.found:
                 if write is not None:
-                    write(record(photo, reason))
+                    write(to_record(photo, reason))
                 if as_json:
-                    printed.append(record(photo, reason))
+                    printed.append(to_record(photo, reason))
                 elif is_shown:
                     _print_reason(photo, reason)
             found = [Named(each.category.name, each.probability, _why(each), each.second) for each in photo.found]

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from diptych.calibration import NONE_THRESHOLD, none_of_these
-from diptych.encode.encoder import Features
+from diptych.encode.encoder import Array, Features
 from diptych.library.filters import Filters
 from diptych.library.matrix import Matrix
 from diptych.library.paths import Source
-from diptych.library.photo_vectors import iter_photo_vectors, photo_sources
+from diptych.library.photo_vectors import PhotoVectors, find_sources, iter_photo_vectors
 from diptych.library.results import Columns
 from diptych.prompts import DEFAULT_LABELS
-from diptych.zeroshot import Label, ZeroShotClassifier, build_classifier
+from diptych.zeroshot import BACKGROUND_QUANTILE, Label, ZeroShotClassifier, build_classifier, softmax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +58,14 @@ class Labelled:
         return self.labels[0].name if self.labels else None
 
 
-def columns(rule: LabelRule) -> Columns:
-    """What `record` gives, for a file of results."""
+def list_columns(rule: LabelRule) -> Columns:
+    """What `to_record` gives, for a file of results."""
     numbers: dict[str, type[float]] = dict.fromkeys(("probability", "cosine", "margin"), float)
     several: Columns = {"labels": {"name": str, **numbers}} if rule.multi else {}
     return {"path": str, "label": str, "nearest": str, **numbers, "none_of_these": float, **several}
 
 
-def record(photo: Labelled, rule: LabelRule) -> dict[str, Any]:
+def to_record(photo: Labelled, rule: LabelRule) -> dict[str, Any]:
     """Plain data. Probability, cosine and margin are those of the nearest label, whether it holds or not."""
     numbers = asdict(photo.nearest)
     plain = {"path": photo.source, "label": photo.label, "nearest": numbers.pop("name"), **numbers}
@@ -77,20 +77,15 @@ def label_photos(
     database: sqlite3.Connection, matrix: Matrix, classifier: ZeroShotClassifier, *, filters: Filters, rule: LabelRule
 ) -> Iterator[Labelled]:
     """The photos that pass the filters and have vectors, by path; of a video the mean of its frames is labelled."""
-    background = background_features(classifier)
-    for photos in iter_photo_vectors(matrix, photo_sources(database, filters)):
+    background = encode_background(classifier)
+    if rule.multi and not len(background):
+        raise ValueError("With these labels, all of the background, nothing is left to hold each against: give fewer.")
+    for photos in iter_photo_vectors(matrix, find_sources(database, filters)):
         features = photos.means()
-        best = (features @ classifier.class_features.T).max(axis=1)
-        chances = none_of_these(best, features @ background.T).tolist() if len(background) else [None] * len(best)
-        for id, source, labels, chance in zip(
-            photos.ids, photos.sources, _ranked(classifier, features, rule), chances, strict=True
-        ):
-            yield Labelled(
-                id=id, source=source, labels=_held(labels, chance, rule), nearest=labels[0], none_of_these=chance
-            )
+        yield from _label(photos, classifier, features @ classifier.class_features.T, features @ background.T, rule)
 
 
-def background_features(classifier: ZeroShotClassifier) -> Features:
+def encode_background(classifier: ZeroShotClassifier) -> Features:
     """(B, E) unit rows: everyday labels that are not the classifier's own, in its templates."""
     others = [text for text in DEFAULT_LABELS if text not in classifier.class_names]
     if not others:
@@ -98,13 +93,41 @@ def background_features(classifier: ZeroShotClassifier) -> Features:
     return build_classifier(classifier.encoder, others, classifier.templates, cache=classifier.cache).class_features
 
 
-def _ranked(classifier: ZeroShotClassifier, features: Features, rule: LabelRule) -> list[list[Label]]:
-    if rule.multi:
-        return classifier.rank_each(features, threshold=0.0)
-    return classifier.rank(features, top=1)
+def _label(
+    photos: PhotoVectors, classifier: ZeroShotClassifier, cosines: Features, background: Features, rule: LabelRule
+) -> Iterator[Labelled]:
+    """Photos by their (N, K) cosines with the labels and their (N, B) cosines with the background."""
+    scale, count = classifier.encoder.logit_scale, len(cosines)
+    probabilities = _hold_each(cosines, background, scale) if rule.multi else softmax(scale * cosines)
+    nearest, best = cosines.argmax(axis=1), cosines.max(axis=1)
+    others = cosines.copy()
+    if others.shape[1] > 1:
+        others[np.arange(count), nearest] = -np.inf
+    second = others.max(axis=1)
+    none = none_of_these(best, background).tolist() if background.shape[1] else [None] * count
+
+    # Of a hundred labels one or two hold: objects are made of these alone.
+    def make(row: int, column: int) -> Label:
+        against = second[row] if column == nearest[row] else best[row]
+        return Label(
+            name=classifier.class_names[column],
+            probability=float(probabilities[row, column]),
+            cosine=float(cosines[row, column]),
+            margin=float(cosines[row, column] - against),
+        )
+
+    for row, (id, source, chance) in enumerate(zip(photos.ids, photos.sources, none, strict=True)):
+        first = make(row, int(nearest[row]))
+        if rule.multi:
+            held = np.flatnonzero(probabilities[row] >= rule.threshold)
+            ordered = held[np.argsort(-cosines[row, held], kind="stable")].tolist()
+            labels = tuple(make(row, column) for column in ordered)
+        else:
+            labels = () if chance is not None and chance >= rule.none_from else (first,)
+        yield Labelled(id=id, source=source, labels=labels, nearest=first, none_of_these=chance)
 
 
-def _held(labels: list[Label], none: float | None, rule: LabelRule) -> tuple[Label, ...]:
-    if rule.multi:
-        return tuple(label for label in labels if label.probability >= rule.threshold)
-    return () if none is not None and none >= rule.none_from else (labels[0],)
+def _hold_each(cosines: Array, background: Array, scale: float) -> Array:
+    """(N, K) probabilities of labels by themselves, as `ZeroShotClassifier.predict_each` gives them."""
+    reference = np.quantile(background, BACKGROUND_QUANTILE, axis=1)
+    return np.asarray(1 / (1 + np.exp(-scale * (cosines - reference[:, None]))))

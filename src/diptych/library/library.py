@@ -197,8 +197,9 @@ class PhotoLibrary:
         """Each photo with how the categories of a policy fit it, by path, from the vectors that the library holds."""
         from diptych.library.moderation import moderate_photos
 
-        encoder = self.encoder(items=_BACKGROUND)
-        return moderate_photos(self._database, self.folder, self.model(), encoder, policy, filters or Filters())
+        encoder, model = self.encoder(items=_BACKGROUND), self.model()
+        matrix = self._matrix(model)
+        return moderate_photos(self._database, model, matrix, encoder, policy, filters=filters or Filters())
 
     def count(self, filters: Filters | None = None) -> int:
         """How many photos pass the filters, with vectors of the model or without."""

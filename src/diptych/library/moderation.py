@@ -1,9 +1,8 @@
 """The photos of a library that a policy describes, each with the reasons why it was found."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +10,9 @@ import numpy as np
 from diptych.calibration import none_of_these
 from diptych.encode.encoder import Array, Encoder, Features
 from diptych.library.filters import Filters
-from diptych.library.matrix import open_matrix
+from diptych.library.matrix import Matrix
 from diptych.library.paths import Source
-from diptych.library.photo_vectors import PhotoVectors, iter_photo_vectors, photo_sources
+from diptych.library.photo_vectors import PhotoVectors, find_sources, iter_photo_vectors
 from diptych.library.photos import Model
 from diptych.library.policy import Category, Policy
 from diptych.library.results import Columns
@@ -67,59 +66,62 @@ class Moderated:
         return tuple(reason for reason in self.reasons if reason.above >= 0)
 
 
-class Moderator:
-    """A policy's sentences as vectors, to be held against pictures; `seconds` are of those rows that are frames."""
+@dataclass(frozen=True, kw_only=True)
+class _Sentences:
+    """A policy's sentences as (E,) unit vectors, (B, E) of a background without them, and the model's scale."""
 
-    def __init__(self, encoder: Encoder, policy: Policy, seconds: Mapping[int, float]) -> None:
-        sentences = {text for category in policy.category for text in (*category.prompts, *category.exceptions)}
-        ordered = sorted(sentences)
-        features = encoder.encode_texts(ordered)
-        self._vectors = dict(zip(ordered, features, strict=True))
-        self._policy, self._scale, self._seconds = policy, encoder.logit_scale, seconds
-        others = [text for text in DEFAULT_LABELS if DEFAULT_TEMPLATE.replace("{}", text) not in sentences]
-        self._background = build_classifier(encoder, others).class_features
+    vectors: Mapping[str, Features]
+    background: Features
+    scale: float
 
-    def judge(self, photos: PhotoVectors) -> Iterator[Moderated]:
-        """Each of the photos with its reasons."""
-        background = photos.rows @ self._background.T
-        columns = [self._reasons(category, photos, background) for category in self._policy.category]
-        for id, source, *reasons in zip(photos.ids, photos.sources, *columns, strict=True):
-            ranked = sorted(reasons, key=lambda reason: -reason.probability)
-            yield Moderated(id=id, source=source, reasons=tuple(ranked))
-
-    def _reasons(self, category: Category, photos: PhotoVectors, background: Array) -> list[Reason]:
-        """How a category fits each photo."""
-        prompts, exceptions = self._cosines(photos, category.prompts), self._cosines(photos, category.exceptions)
-        best = prompts.max(axis=1)
-        chances = 1 - none_of_these(best, background)
-        if category.exceptions:
-            chances = chances / (1 + np.exp(self._scale * (exceptions.max(axis=1) - best)))
-        starts = photos.starts()
-        stops = [*starts[1:].tolist(), len(photos.owners)]
-        rows = [start + int(chances[start:stop].argmax()) for start, stop in zip(starts.tolist(), stops, strict=True)]
-        seconds = [self._seconds.get(id) for id in photos.row_ids[rows].tolist()]
-        return [
-            _reason(category, float(chances[row]), prompts[row], exceptions[row], second)
-            for row, second in zip(rows, seconds, strict=True)
-        ]
-
-    def _cosines(self, photos: PhotoVectors, texts: tuple[str, ...]) -> Features:
+    def cosines(self, rows: Features, texts: Sequence[str]) -> Features:
         """(n, T) of each row with each text, of which there may be none."""
-        width = self._background.shape[1]
-        return photos.rows @ np.array([self._vectors[text] for text in texts], np.float32).reshape(len(texts), width).T
+        width = self.background.shape[1]
+        return rows @ np.array([self.vectors[text] for text in texts], np.float32).reshape(len(texts), width).T
 
 
 def moderate_photos(
-    database: sqlite3.Connection, folder: Path, model: Model, encoder: Encoder, policy: Policy, filters: Filters
+    database: sqlite3.Connection, model: Model, matrix: Matrix, encoder: Encoder, policy: Policy, *, filters: Filters
 ) -> Iterator[Moderated]:
-    """The photos of the library in `folder` that pass the filters and have vectors, found or not, by path."""
-    seconds = dict(database.execute(f"SELECT id, second FROM {model.table} WHERE second IS NOT NULL").fetchall())
-    moderator, matrix = Moderator(encoder, policy, seconds), open_matrix(database, folder, model)
-    for photos in iter_photo_vectors(matrix, photo_sources(database, filters)):
-        yield from moderator.judge(photos)
+    """The photos that pass the filters and have vectors of the model, found or not, by path."""
+    sentences = _encode(encoder, policy)
+    for photos in iter_photo_vectors(matrix, find_sources(database, filters)):
+        background = photos.rows @ sentences.background.T
+        seconds = photos.read_seconds(database, model)
+        by_category = [_fit(category, photos, sentences, background, seconds) for category in policy.category]
+        for id, source, *reasons in zip(photos.ids, photos.sources, *by_category, strict=True):
+            ranked = sorted(reasons, key=lambda reason: -reason.probability)
+            yield Moderated(id=id, source=source, reasons=tuple(ranked))
 
 
-def record(photo: Moderated, reason: Reason) -> dict[str, Any]:
+def _encode(encoder: Encoder, policy: Policy) -> _Sentences:
+    texts = sorted({text for category in policy.category for text in (*category.prompts, *category.exceptions)})
+    vectors = dict(zip(texts, encoder.encode_texts(texts), strict=True))
+    others = [text for text in DEFAULT_LABELS if DEFAULT_TEMPLATE.replace("{}", text) not in vectors]
+    background = build_classifier(encoder, others).class_features
+    return _Sentences(vectors=vectors, background=background, scale=encoder.logit_scale)
+
+
+def _fit(
+    category: Category, photos: PhotoVectors, sentences: _Sentences, background: Array, seconds: Mapping[int, float]
+) -> list[Reason]:
+    """How a category fits each photo, whose rows have (n, B) cosines with the background; of a video its best frame."""
+    prompts = sentences.cosines(photos.rows, category.prompts)
+    exceptions = sentences.cosines(photos.rows, category.exceptions)
+    best = prompts.max(axis=1)
+    chances = 1 - none_of_these(best, background)
+    if category.exceptions:
+        chances = chances / (1 + np.exp(sentences.scale * (exceptions.max(axis=1) - best)))
+    starts = photos.starts()
+    stops = [*starts[1:].tolist(), len(photos.owners)]
+    rows = [start + int(chances[start:stop].argmax()) for start, stop in zip(starts.tolist(), stops, strict=True)]
+    return [
+        _reason(category, float(chances[row]), prompts[row], exceptions[row], seconds.get(int(photos.row_ids[row])))
+        for row in rows
+    ]
+
+
+def to_record(photo: Moderated, reason: Reason) -> dict[str, Any]:
     """A row of the report, as plain data."""
     return {
         "path": photo.source,

@@ -10,6 +10,7 @@ from diptych.encode.encoder import Features
 from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
 from diptych.library.paths import LOCATED, Source, source_of
+from diptych.library.photos import Model
 
 _PHOTOS_AT_ONCE = 2_048
 
@@ -33,12 +34,18 @@ class PhotoVectors:
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         return sums / np.maximum(lengths, 1e-12)  # frames may cancel each other out
 
+    def read_seconds(self, database: sqlite3.Connection, model: Model) -> dict[int, float]:
+        """When the frames among the rows come in their videos, by the numbers of their rows."""
+        marks = ", ".join("?" * len(self.ids))
+        query = f"SELECT id, second FROM {model.table} WHERE photo_id IN ({marks}) AND second IS NOT NULL"
+        return dict(database.execute(query, self.ids).fetchall())
+
     def starts(self) -> Ids:
         """(N,) the first row of each photo."""
         return np.flatnonzero(np.diff(self.owners, prepend=-1))
 
 
-def photo_sources(database: sqlite3.Connection, filters: Filters) -> dict[int, Source]:
+def find_sources(database: sqlite3.Connection, filters: Filters) -> dict[int, Source]:
     """The photos that pass, by number, in the order of their names."""
     condition, values = filters.sql()
     query = f"SELECT photos.id, {LOCATED} FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition}"

@@ -60,6 +60,6 @@ def read_policy(path: Path) -> Policy:
     return from_dict(Policy, content, where=str(path))
 
 
-def sample_policy() -> str:
+def read_sample_policy() -> str:
     """A policy to begin with, as text."""
     return files("diptych.library").joinpath("policy.toml").read_text(encoding="utf-8")

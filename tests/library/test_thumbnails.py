@@ -207,15 +207,12 @@ def test_pictures_within_a_table_have_thumbnails_until_their_row_is_gone(tmp_pat
 def test_a_table_is_read_once_for_all_its_pictures_and_no_further_than_the_last(
     tmp_path: Path, library: PhotoLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = tmp_path / "products.jsonl"
-    rows = [{"id": f"{number}", "image": f"{number}.png"} for number in range(300)]
-    pictures = []
+    table, pictures = tmp_path / "products.parquet", []
     for number in range(300):
         stream = io.BytesIO()
         Image.new("RGB", (32, 32), (number % 256, number // 256, 0)).save(stream, "PNG")
         pictures.append(stream.getvalue())
-    table = tmp_path / "products.parquet"
-    pq.write_table(pa.table({"id": [row["id"] for row in rows], "image": pictures}), table)
+    pq.write_table(pa.table({"id": [f"{number}" for number in range(300)], "image": pictures}), table)
     library.index(CatalogueRoot(path=table, image_column="image", id_column="id"))
     passes, read = [], []
     iterate = Catalogue.__iter__
@@ -227,15 +224,10 @@ def test_a_table_is_read_once_for_all_its_pictures_and_no_further_than_the_last(
             yield row
 
     monkeypatch.setattr(Catalogue, "__iter__", counted)
-    wanted = [
-        row["id"]
-        for row in map(dict, library._database.execute("SELECT id FROM photos WHERE path < '2' ORDER BY path DESC"))
-    ]
-    made = list(library.thumbnails([(number, None) for number in wanted]))
-    assert len(passes) == 1
-    assert len(read) == 200  # 199 is the last of those whose key begins with 0 or 1
-    keys = [row[0] for row in library._database.execute("SELECT path FROM photos WHERE path < '2' ORDER BY path DESC")]
-    reds = [pixel(opened(each), 9, 9)[0] for each in made]
-    assert reds == pytest.approx([int(key) for key in keys], abs=3)
-    assert list(library.thumbnails([(number, None) for number in wanted])) == made
+    below_200 = library._database.execute("SELECT id, path FROM photos WHERE CAST(path AS INT) < 200 ORDER BY id DESC")
+    wanted = [(row["id"], int(row["path"])) for row in below_200]
+    made = list(library.thumbnails((id, None) for id, _ in wanted))
+    assert (len(passes), len(read)) == (1, 200)
+    assert [pixel(opened(each), 9, 9)[0] for each in made] == pytest.approx([red for _, red in wanted], abs=3)
+    assert list(library.thumbnails((id, None) for id, _ in wanted)) == made
     assert len(passes) == 1

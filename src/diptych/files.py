@@ -120,6 +120,11 @@ def sha256_file(path: Path, *, on_progress: Callable[[int, int], None] | None = 
         return digest.hexdigest()
 
 
+def is_web_address(name: str) -> bool:
+    """Whether a name is an http or https address, and so no file's."""
+    return name.lower().startswith(("http://", "https://"))
+
+
 def describe_size(size: float) -> str:
     """A number of bytes for people, in decimal units: 4200000 is "4.2 MB"."""
     if size < 1000:

@@ -1,6 +1,7 @@
-"""HTML pages that need nothing beside them: pictures inline, no script, nothing fetched, light and dark."""
+"""HTML pages that need nothing beside them: pictures and script inside, nothing fetched, light and dark."""
 
 import base64
+import hashlib
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Final
@@ -28,15 +29,19 @@ ul { margin: 0; padding: 0; list-style: none }
 """.strip()
 
 
-def page(title: str, body: Iterable[str], *, style: str = "") -> Iterator[str]:
-    """The whole page, piece by piece. `title` is text, `body` HTML, `style` rules beside the common ones."""
+def page(title: str, body: Iterable[str], *, style: str = "", script: str = "") -> Iterator[str]:
+    """The whole page, piece by piece. `title` is text, `body` HTML, `style` rules beside the common ones.
+
+    No script runs but the one given, which comes last.
+    """
+    allowed = f"script-src 'sha256-{_sha256(script)}'; " if script else ""
     yield f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-base-uri 'none'; form-action 'none'">
+{allowed}base-uri 'none'; form-action 'none'">
 <title>{escape(title)}</title>
 <style>
 {_STYLE}
@@ -46,6 +51,7 @@ base-uri 'none'; form-action 'none'">
 <h1>{escape(title)}</h1>
 """
     yield from body
+    yield f"<script>{script}</script>\n" if script else ""
     yield "</body>\n</html>\n"
 
 
@@ -57,3 +63,7 @@ def picture(jpeg: bytes, name: str) -> str:
 def bar(share: float) -> str:
     """A bar filled to a share of 0 to 1."""
     return f'<span class="track"><i style="width: {100 * min(1.0, max(0.0, share)):.1f}%"></i></span>'
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -47,7 +47,7 @@ def test_groups_are_printed_with_words_and_examples(photos: Path, words: Path) -
 
 def test_groups_as_json_hold_every_photo_once(photos: Path, words: Path) -> None:
     plain = printed_json("cluster", "--count", "3", "--vocabulary", words, "--library", photos.parent / "library")
-    assert sorted(plain) == ["groups", "loose"]
+    assert sorted(plain) == ["groups", "unassigned"]
     for group in plain["groups"]:
         assert sorted(group) == ["cohesion", "name", "photos", "size", "words"]
         assert group["size"] == len(group["photos"]) == 3
@@ -55,7 +55,7 @@ def test_groups_as_json_hold_every_photo_once(photos: Path, words: Path) -> None
         assert group["words"][0]["score"] >= group["words"][1]["score"]
     paths = [photo["path"] for group in plain["groups"] for photo in group["photos"]]
     assert sorted(paths) == sorted(map(str, photos.iterdir()))
-    assert plain["loose"] == []
+    assert plain["unassigned"] == []
 
 
 def test_a_folder_is_grouped_without_a_library_and_shown_on_a_page(photos: Path, tmp_path: Path) -> None:
@@ -102,9 +102,11 @@ def test_photos_of_the_library_and_files_are_described(photos: Path, words: Path
     assert len(lines) == 3
     listed = printed_json("library", "list", "--library", library)
     number = next(photo["id"] for photo in listed if photo["path"] == str(cat))
-    plain = printed_json("describe", f"photo:{number}", cat, "--text", "a cat", "--text", "a cup", "--library", library)
-    assert [described["path"] for described in plain] == [f"photo:{number}", str(cat)]
-    stored, read = (described["texts"] for described in plain)
+    named = f"photo:{number}"
+    plain = printed_json("describe", cat, named, cat, "--text", "a cat", "--text", "a cup", "--library", library)
+    assert [described["path"] for described in plain] == [str(cat), named, str(cat)]  # in the order they are named
+    read, stored, again = (described["texts"] for described in plain)
+    assert again == read
     assert [text["text"] for text in stored] == ["a cat", "a cup"]
     assert [text["score"] for text in stored] == pytest.approx([text["score"] for text in read], abs=0.03)
 
@@ -121,6 +123,11 @@ def test_a_photo_that_cannot_be_read_is_said_and_the_others_are_described(photos
     done = diptych("describe", broken, photos / "coffee-120.jpg", "--text", "coffee")
     assert (done.returncode, done.stdout.count("coffee-120.jpg")) == (1, 1)
     assert done.stderr == f"diptych: {broken}: not an image: it begins with b'words'\n"
+    done = diptych("describe", broken, photos / "coffee-120.jpg", "--text", "coffee", "--json")
+    failed, described = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert failed == {"path": str(broken), "error": f"{broken}: not an image: it begins with b'words'"}
+    assert (described["path"], len(described["texts"])) == (str(photos / "coffee-120.jpg"), 1)
 
 
 @pytest.mark.parametrize(
@@ -130,9 +137,11 @@ def test_a_photo_that_cannot_be_read_is_said_and_the_others_are_described(photos
         (["cluster", "NOWHERE"], 1, "There is no folder "),
         (["cluster", "--count", "0"], 2, "greater than or equal to 1"),
         (["cluster", "--vocabulary", "none.txt"], 2, "The texts file none.txt cannot be read: No such file"),
-        (["map", "-o", "map.svg"], 2, "A map is an .html page or a .png picture, got map.svg"),
-        (["map", "-o", "NOWHERE/map.png", "--library", "LIBRARY"], 2, "There is no folder "),
-        (["cluster", "--html", "NOWHERE/groups.html", "--library", "LIBRARY"], 2, "There is no folder "),
+        (["map", "-o", "map.svg"], 2, "map.svg must end in .html, .htm or .png."),
+        (["map", "-o", "NOWHERE/map.png", "--library", "LIBRARY"], 1, "map.png cannot be written: there is no folder "),
+        (["cluster", "--html", "NOWHERE/groups.html", "--library", "LIBRARY"], 1, "written: there is no folder "),
+        (["cluster", "--html", "groups.txt", "--library", "LIBRARY"], 2, "groups.txt must end in .html or .htm."),
+        (["describe", "photo:one", "--library", "LIBRARY"], 2, "photo:one is not a photo: write the number"),
         (["describe", "photo:99", "--library", "LIBRARY"], 1, "There is no photo 99"),
         (["describe", "photo:1", "--library", "nowhere"], 1, "There is no library in nowhere"),
         (["describe", "PHOTO", "--text", " "], 2, "A --text is empty"),

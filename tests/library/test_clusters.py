@@ -131,14 +131,14 @@ def test_a_library_is_grouped_and_named(library: PhotoLibrary) -> None:
         assert scores == sorted(scores, reverse=True)
         assert cluster.cohesion == pytest.approx(np.mean(scores))
         assert cluster.name.startswith(cluster.words[0].text)
-    assert found.loose == ()
+    assert found.unassigned == ()
 
 
 def test_only_what_passes_the_filters_is_grouped(library: PhotoLibrary) -> None:
     found = library.clusters(filters=Filters(where="photos.path LIKE 'coffee/%'"), min_size=1)
     assert sum(len(cluster.members) for cluster in found.groups) == 4
     nothing = library.clusters(filters=Filters(where="0"))
-    assert (nothing.groups, nothing.loose) == ((), ())
+    assert (nothing.groups, nothing.unassigned) == ((), ())
 
 
 def test_photos_that_went_are_left_out(library: PhotoLibrary, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_photos_that_went_are_left_out(library: PhotoLibrary, tmp_path: Path) ->
     copy = PhotoLibrary.open(tmp_path / "library", encoder=library.encoder())
     copy.remove(library.roots()[0].path)
     found = copy.clusters()
-    assert (found.groups, found.loose) == ((), ())
+    assert (found.groups, found.unassigned) == ((), ())
 
 
 def test_a_missing_package_is_told_with_the_command_that_installs_it() -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.encoder import Features
 from diptych.encode.torch_encoder import TorchEncoder
+from diptych.library.clusters import chosen_photos
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
 from diptych.library.library import PhotoLibrary
@@ -22,7 +23,6 @@ from diptych.library.map import PhotoMap, make_map, make_sheet
 from diptych.library.map_image import draw, write_png
 from diptych.library.map_layout import lay_out, snap_to_grid
 from diptych.library.map_page import write_page
-from diptych.library.matrix import open_matrix
 from diptych.library.thumbnails import Thumbnail
 from diptych.library.vocabulary import build_vocabulary
 
@@ -128,11 +128,8 @@ def made(library: PhotoLibrary) -> PhotoMap:
 @pytest.fixture(scope="module")
 def dots(library: PhotoLibrary) -> PhotoMap:
     """The same, as a library would be that has too many for pictures."""
-    matrix = open_matrix(library._database, library.folder, library.model())
-    vocabulary = build_vocabulary(library.encoder(), WORDS)
-    return make_map(
-        library._database, matrix, vocabulary, library.thumbnail, filters=Filters(), count=2, most_pictures=17
-    )
+    photos = chosen_photos(library._database, library._matrix(), Filters())
+    return make_map(library, photos, build_vocabulary(library.encoder(), WORDS), count=2, most_pictures=17)
 
 
 def test_every_photo_is_on_the_map_once_beside_its_like(made: PhotoMap, dots: PhotoMap) -> None:

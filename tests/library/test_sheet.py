@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
+from diptych.library.paths import Source
 from diptych.library.sheet import SheetPhoto, write_sheet
 from diptych.library.thumbnails import Thumbnail
 
@@ -40,7 +41,10 @@ def sheet_of(folder: Path, *photos: SheetPhoto, title: str = "Found", heading: s
 
 
 def test_a_photo_has_picture_link_name_caption_and_bar(tmp_path: Path) -> None:
-    page = sheet_of(tmp_path, SheetPhoto(path=Path("/photos/a dog.jpg"), thumbnail=MADE, caption="0.310", bar=0.25))
+    page = sheet_of(
+        tmp_path,
+        SheetPhoto(source=Source("/photos/a dog.jpg", is_file=True), thumbnail=MADE, caption="0.310", bar=0.25),
+    )
     (source,) = page.all("img", "src")
     assert base64.b64decode(source.removeprefix("data:image/jpeg;base64,")) == MADE.jpeg
     assert page.all("a", "href") == ["file:///photos/a%20dog.jpg"]
@@ -49,7 +53,10 @@ def test_a_photo_has_picture_link_name_caption_and_bar(tmp_path: Path) -> None:
 
 
 def test_without_a_picture_its_reason_stands_there(tmp_path: Path) -> None:
-    page = sheet_of(tmp_path, SheetPhoto(path=Path("/photos/gone.jpg"), thumbnail=Thumbnail(reason="no such <file>")))
+    page = sheet_of(
+        tmp_path,
+        SheetPhoto(source=Source("/photos/gone.jpg", is_file=True), thumbnail=Thumbnail(reason="no such <file>")),
+    )
     assert "no such <file>" in page.texts
     assert not page.all("img", "src")
     assert not page.all("i", "style")
@@ -59,7 +66,12 @@ def test_names_are_text_and_links_lead_to_their_very_bytes(tmp_path: Path) -> No
     names = ['"><script>alert(1)</script>', "two\nlines", "cat \N{CAT FACE}", "caf\udce9", "50% #1?"]
     page = sheet_of(
         tmp_path,
-        *(SheetPhoto(path=tmp_path / name.replace("/", "\u2215"), thumbnail=MADE, caption=name) for name in names),
+        *(
+            SheetPhoto(
+                source=Source(str(tmp_path / name.replace("/", "\u2215")), is_file=True), thumbnail=MADE, caption=name
+            )
+            for name in names
+        ),
         title=names[0],
         heading=names[0],
     )
@@ -77,12 +89,12 @@ def test_names_are_text_and_links_lead_to_their_very_bytes(tmp_path: Path) -> No
 
 def test_an_address_of_the_web_is_a_link_and_no_other_text_is(tmp_path: Path) -> None:
     places = ["https://example.org/a.jpg?x=1&y=2", "javascript:alert(1)", "products.csv#17"]
-    page = sheet_of(tmp_path, *(SheetPhoto(path=place, thumbnail=MADE) for place in places))
+    page = sheet_of(tmp_path, *(SheetPhoto(source=Source(place, is_file=False), thumbnail=MADE) for place in places))
     assert page.all("a", "href") == places[:1]
 
 
 def test_a_sheet_needs_nothing_and_may_do_nothing(tmp_path: Path) -> None:
-    page = sheet_of(tmp_path, SheetPhoto(path=Path("/a.jpg"), thumbnail=MADE))
+    page = sheet_of(tmp_path, SheetPhoto(source=Source("/a.jpg", is_file=True), thumbnail=MADE))
     (policy,) = [each["content"] for tag, each in page.elements if tag == "meta" and "http-equiv" in each]
     assert policy.startswith("default-src 'none'; img-src data:")
     assert not {"script", "link", "iframe", "form"} & {tag for tag, _ in page.elements}
@@ -92,7 +104,7 @@ def test_a_sheet_needs_nothing_and_may_do_nothing(tmp_path: Path) -> None:
 
 def test_photos_are_written_as_they_come_and_a_failure_leaves_the_old_sheet(tmp_path: Path) -> None:
     def photos(broken: bool) -> Any:  # noqa: ANN401
-        yield SheetPhoto(path=Path("/a.jpg"), thumbnail=MADE)
+        yield SheetPhoto(source=Source("/a.jpg", is_file=True), thumbnail=MADE)
         if broken:
             raise KeyboardInterrupt
 

@@ -86,7 +86,7 @@ def as_plain(found: "Clusters") -> dict[str, Any]:
         }
         for group in found.groups
     ]
-    return {"groups": groups, "loose": [_plain(member) for member in found.loose]}
+    return {"groups": groups, "unassigned": [_plain(member) for member in found.unassigned]}
 
 
 def _plain(member: "Member") -> dict[str, Any]:
@@ -99,9 +99,9 @@ def _print(found: "Clusters") -> None:
         typer.echo(f"{len(group.members):,}  {one_line(words)}  (cohesion {group.cohesion:.2f})")
         for member in (group.central, *group.examples(_EXAMPLES)):
             typer.echo(f"    {one_line(member.source)}")
-    if found.loose:
-        typer.echo(f"{len(found.loose):,} in no group")
-    if not found.groups and not found.loose:
+    if found.unassigned:
+        typer.echo(f"{len(found.unassigned):,} in no group")
+    if not found.groups and not found.unassigned:
         typer.echo("there are no photos here")
 
 
@@ -109,8 +109,8 @@ def _sheet(opened: "PhotoLibrary", found: "Clusters") -> "Iterator[tuple[str, It
     for group in found.groups:
         shown = [group.central, *group.examples(_ON_A_SHEET)]
         yield f"{_title(group)}: {len(group.members):,} photos", _photos(opened, shown)
-    if found.loose:
-        yield f"In no group: {len(found.loose):,}", _photos(opened, list(found.loose[: _ON_A_SHEET + 1]))
+    if found.unassigned:
+        yield f"In no group: {len(found.unassigned):,}", _photos(opened, list(found.unassigned[: _ON_A_SHEET + 1]))
 
 
 def _title(group: "Cluster") -> str:
@@ -122,7 +122,7 @@ def _photos(opened: "PhotoLibrary", members: "list[Member]") -> "Iterator[SheetP
 
     for member in members:
         yield SheetPhoto(
-            path=member.source.path if member.source.is_file else member.source,
+            source=member.source,
             thumbnail=opened.thumbnail(member.id),
             caption=f"{member.score:.3f}",
         )

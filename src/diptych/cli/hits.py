@@ -156,7 +156,7 @@ def _write_sheet(library: "PhotoLibrary", hits: "Sequence[Hit]", target: Path, t
     thumbnails = library.thumbnails((hit.id, hit.second) for hit in hits)
     photos = (
         SheetPhoto(
-            path=hit.source.path if hit.source.is_file else hit.source,
+            source=hit.source,
             thumbnail=made,
             caption=_caption(hit),
             bar=hit.relevance,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from diptych.data.readers.remote import without_file_scheme
+from diptych.files import is_web_address
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Scalar | list[Scalar]
@@ -70,7 +71,7 @@ def image_of(cell: object, folder: Path) -> tuple[Image, str | None]:
 
 
 def _named(text: str, folder: Path) -> Image:
-    if text.lower().startswith(("http://", "https://")):
+    if is_web_address(text):
         return AddressImage(text)
     text = without_file_scheme(text)
     if _SCHEME.match(text):

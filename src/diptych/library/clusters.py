@@ -4,7 +4,7 @@ import itertools
 import math
 import sqlite3
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -12,17 +12,14 @@ from diptych.encode.encoder import Features
 from diptych.errors import needs_extra
 from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
-from diptych.library.paths import LOCATED, Source, source_of
-from diptych.library.search import allowed_photos
+from diptych.library.paths import Source
+from diptych.library.photo_vectors import find_sources, iter_photo_vectors
 from diptych.library.vocabulary import RankedText, Vocabulary, rank_texts
 
 _MOST_BY_ITSELF: Final = 40  # groups: more are too many to look through
 _SAMPLE: Final = 20_000  # photos that the groups are made of; the others join the nearest
 _ROWS_AT_ONCE: Final = 8_192
 _PASSES: Final = 2  # over all photos, after those over the sample
-
-Cosines = np.ndarray[Any, np.dtype[np.float32]]
-_Places = dict[int, Source]  # by the photo's number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +59,7 @@ class Clusters:
     """The groups, the largest first, and the photos that are in none."""
 
     groups: tuple[Cluster, ...]
-    loose: tuple[Member, ...]
+    unassigned: tuple[Member, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +70,7 @@ class Grouping:
     """
 
     labels: Ids
-    cosines: Cosines
+    cosines: Features
     centres: Features
 
 
@@ -86,21 +83,39 @@ def find_clusters(
     count: int | None = None,
     min_size: int = 2,
 ) -> Clusters:
-    """The photos that pass, in named groups; `group` says how. Of photos that went meanwhile nothing is said."""
-    photos, features = chosen_photos(database, matrix, filters)
-    if not len(photos):
-        return Clusters(groups=(), loose=())
-    return described(database, photos, group(features, count=count, min_size=min_size), vocabulary)
+    """The photos that pass, in named groups; `group` says how."""
+    photos = chosen_photos(database, matrix, filters)
+    if not photos.ids:
+        return Clusters(groups=(), unassigned=())
+    return described(photos, group(photos.features, count=count, min_size=min_size), vocabulary)
 
 
-def chosen_photos(database: sqlite3.Connection, matrix: Matrix, filters: Filters) -> tuple[Ids, Features]:
-    """(N,) numbers of the photos that pass, and their (N, E) unit rows: of a video the mean of its frames."""
-    photos, features = matrix.by_photo()
-    allowed = allowed_photos(database, filters)
-    if allowed is None:
-        return photos, features
-    passes = np.isin(photos, allowed)
-    return photos[passes], features[passes]
+@dataclass(frozen=True, kw_only=True)
+class ChosenPhotos:
+    """Photos in the order of their names: numbers, places, and (N, E) unit rows, of a video the mean of its frames."""
+
+    ids: list[int]
+    sources: list[Source]
+    features: Features
+
+    def at(self, places: Ids) -> "ChosenPhotos":
+        """Those at some places, (n,)."""
+        return ChosenPhotos(
+            ids=[self.ids[i] for i in places],
+            sources=[self.sources[i] for i in places],
+            features=self.features[places],
+        )
+
+
+def chosen_photos(database: sqlite3.Connection, matrix: Matrix, filters: Filters) -> ChosenPhotos:
+    """The photos that pass and have vectors; no others are copied."""
+    sources_of = find_sources(database, filters)
+    features = np.empty((len(sources_of), matrix.parts[0].shape[1]), np.float32)
+    ids: list[int] = []
+    for some in iter_photo_vectors(matrix, sources_of):
+        features[len(ids) : len(ids) + len(some.ids)] = some.means()
+        ids += some.ids
+    return ChosenPhotos(ids=ids, sources=[sources_of[id] for id in ids], features=features[: len(ids)])
 
 
 def default_count(photos: int) -> int:
@@ -129,20 +144,15 @@ def group(features: Features, *, count: int | None = None, min_size: int = 2, se
     return Grouping(labels=labels, cosines=cosines, centres=centres[kept])
 
 
-def described(
-    database: sqlite3.Connection, photos: Ids, grouping: Grouping, vocabulary: Vocabulary, *, words: int = 3
-) -> Clusters:
-    """The groups of photos, whose numbers are (N,), with their names; photos that went are left out."""
-    places = _places(database)
+def described(photos: ChosenPhotos, grouping: Grouping, vocabulary: Vocabulary, *, words: int = 3) -> Clusters:
+    """The groups of photos with their names."""
     order = np.argsort(-grouping.cosines, kind="stable")
     groups = []
     for number, (name, nearest) in enumerate(name_groups(grouping.centres, vocabulary, words=words)):
-        members = _members(order[grouping.labels[order] == number], photos, grouping, places)
-        if members:
-            cohesion = float(np.mean([member.score for member in members]))
-            groups.append(Cluster(name=name, words=nearest, cohesion=cohesion, members=members))
-    loose = _members(order[grouping.labels[order] < 0], photos, grouping, places)
-    return Clusters(groups=tuple(groups), loose=loose)
+        members = _members(order[grouping.labels[order] == number], photos, grouping)
+        cohesion = float(np.mean([member.score for member in members]))
+        groups.append(Cluster(name=name, words=nearest, cohesion=cohesion, members=members))
+    return Clusters(groups=tuple(groups), unassigned=_members(order[grouping.labels[order] < 0], photos, grouping))
 
 
 def name_groups(
@@ -185,7 +195,7 @@ def _start(features: Features, count: int, seed: int) -> Features:
     return _centres(sample, found.labels_.astype(np.int64), count)
 
 
-def _assign(features: Features, centres: Features) -> tuple[Ids, Cosines]:
+def _assign(features: Features, centres: Features) -> tuple[Ids, Features]:
     """For each row the number of its nearest centre and the cosine with it."""
     labels, cosines = np.empty(len(features), np.int64), np.empty(len(features), np.float32)
     for first in range(0, len(features), _ROWS_AT_ONCE):
@@ -204,11 +214,6 @@ def _centres(features: Features, labels: Ids, count: int) -> Features:
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
-def _members(rows: Ids, photos: Ids, grouping: Grouping, places: _Places) -> tuple[Member, ...]:
-    scored = zip(photos[rows].tolist(), grouping.cosines[rows].tolist(), strict=True)
-    return tuple(Member(id=id, source=places[id], score=score) for id, score in scored if id in places)
-
-
-def _places(database: sqlite3.Connection) -> _Places:
-    rows = database.execute(f"SELECT photos.id, {LOCATED} FROM photos JOIN roots ON roots.id = root_id")
-    return {row["id"]: source_of(row) for row in rows}
+def _members(places: Ids, photos: ChosenPhotos, grouping: Grouping) -> tuple[Member, ...]:
+    scored = zip(places.tolist(), grouping.cosines[places].tolist(), strict=True)
+    return tuple(Member(id=photos.ids[i], source=photos.sources[i], score=score) for i, score in scored)

@@ -240,12 +240,12 @@ class PhotoLibrary:
 
         `map_page.write_page` and `map_image.write_png` make files of it.
         """
+        from diptych.library.clusters import chosen_photos
         from diptych.library.map import make_map
         from diptych.library.vocabulary import build_vocabulary
 
-        matrix = self._matrix()
-        named = build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary)
-        return make_map(self._database, matrix, named, self.thumbnail, filters=filters or Filters(), count=count)
+        chosen = chosen_photos(self._database, self._matrix(), filters or Filters())
+        return make_map(self, chosen, build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary), count=count)
 
     def vector(self, photo: int) -> Features:
         """(E,) of unit length: a photo's own, of a video the mean of its frames. LibraryError for no such photo."""

@@ -4,9 +4,9 @@ const map = JSON.parse(document.getElementById("map").textContent);
 const canvas = document.getElementById("plane");
 const tip = document.getElementById("tip");
 const pen = canvas.getContext("2d");
-const sheet = document.getElementById("sheet");
+const sheet = document.querySelector("#sheet img");
 const unit = map.side ? 1 : 0; // pictures fill their cell, dots have no size on the plane
-const colour = (group, light) => (group < 0 ? "#888" : `hsl(${(group * 137.5) % 360} 60% ${light}%)`);
+const colour = (group) => (group < 0 ? map.grey : map.groups[group][4]);
 const cells = new Map(map.photos.map(([x, y], i) => [`${x},${y}`, i]));
 let view = { x: 0, y: 0, scale: 1 }; // of the plane's origin in CSS pixels, and CSS pixels a column
 let hovered = -1;
@@ -33,7 +33,7 @@ function drawPhoto([column, row, group], i, width, height) {
   const y = view.y + row * view.scale;
   const size = unit * view.scale;
   if (x + size < -5 || y + size < -5 || x > width + 5 || y > height + 5) return;
-  pen.fillStyle = colour(group, 55);
+  pen.fillStyle = colour(group);
   if (!unit) {
     pen.beginPath();
     pen.arc(x, y, i === hovered ? 7 : Math.min(5, 1.5 + view.scale / 4), 0, 7);

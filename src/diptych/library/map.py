@@ -1,19 +1,18 @@
 """A library on a plane: where each photo lies, which group it is in, and small pictures of all, on one sheet."""
 
+import colorsys
 import io
 import math
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from diptych.library.clusters import Clusters, Member, chosen_photos, described, group
+from diptych.library.clusters import ChosenPhotos, Clusters, Member, described, group
 from diptych.library.database import LibraryError
-from diptych.library.filters import Filters
 from diptych.library.map_layout import Positions, lay_out, snap_to_grid
-from diptych.library.matrix import Ids, Matrix
+from diptych.library.matrix import Ids
 from diptych.library.thumbnails import Thumbnail
 from diptych.library.vocabulary import Vocabulary
 from diptych.progress import track
@@ -21,21 +20,27 @@ from diptych.progress import track
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from diptych.library.library import PhotoLibrary
+
+Colour: TypeAlias = tuple[int, int, int]
+
 MOST_PICTURES: Final = 3_000  # photos: of more, each is a dot
 MOST_DOTS: Final = 50_000  # of more photos, so many from all of them
 _SIDES: Final = (48, 192)  # pixels of a small picture
 _SHEET_PIXELS: Final = 14_000_000  # some browsers draw no picture of more than 16.7 million
 _SHEET_BYTES: Final = 6_500_000
 _QUALITIES: Final = (80, 60, 40, 20)
-_GREY: Final = (136, 136, 136)
+GREY: Final[Colour] = (136, 136, 136)  # of what is in no group, or cannot be read
+_GOLDEN_ANGLE: Final = 137.5  # degrees: hues so far apart stay apart, however many there are
 _DOTS_PLANE: Final = (1_000, 625)  # columns and rows, where photos are dots
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapGroup:
-    """A group's name, how many photos of it are on the map, and where it is: the middle of them."""
+    """A group's name and colour, how many photos of it are on the map, and where it is: the middle of them."""
 
     name: str
+    colour: Colour
     size: int
     x: float
     y: float
@@ -58,6 +63,10 @@ class PhotoMap:
     sheet: "Sheet | None"
     left_out: int
 
+    def colour_of(self, group: int) -> Colour:
+        """A group's, or what -1 has."""
+        return GREY if group < 0 else self.groups[group].colour
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
@@ -70,30 +79,29 @@ class Sheet:
 
 
 def make_map(
-    database: sqlite3.Connection,
-    matrix: Matrix,
+    library: "PhotoLibrary",
+    photos: ChosenPhotos,
     vocabulary: Vocabulary,
-    thumbnail_of: Callable[[int], Thumbnail],
     *,
-    filters: Filters,
     count: int | None = None,
     most_pictures: int = MOST_PICTURES,
 ) -> PhotoMap:
-    """The photos that pass, in groups named by the vocabulary, laid out. LibraryError where there are none."""
-    photos, features = chosen_photos(database, matrix, filters)
-    if not len(photos):
+    """The photos, in groups named by the vocabulary, laid out; of more than `most_pictures` each is a dot.
+
+    LibraryError where there are none.
+    """
+    if not photos.ids:
         raise LibraryError("There are no photos to make a map of.")
-    shown = np.linspace(0, len(photos) - 1, min(len(photos), MOST_DOTS)).astype(np.int64)
-    numbers, features = photos[shown], features[shown]
-    found = described(database, numbers, group(features, count=count), vocabulary)
+    shown = photos.at(np.linspace(0, len(photos.ids) - 1, min(len(photos.ids), MOST_DOTS)).astype(np.int64))
+    found = described(shown, group(shown.features, count=count), vocabulary)
     members, groups_of = _by_group(found)
-    at = dict(zip(numbers.tolist(), lay_out(features), strict=True))
+    at = dict(zip(shown.ids, lay_out(shown.features), strict=True))
     positions = np.stack([at[member.id] for member in members])
     if len(members) <= most_pictures:
         cells, columns, rows = snap_to_grid(positions)
         places = cells.astype(np.float32)
-        pictures = track(members, total=len(members), label="Thumbnails", unit="photos")
-        sheet = make_sheet([thumbnail_of(member.id) for member in pictures])
+        pictures = library.thumbnails((member.id, None) for member in members)
+        sheet = make_sheet(list(track(pictures, total=len(members), label="Thumbnails", unit="photos")))
     else:
         (columns, rows), sheet = _DOTS_PLANE, None
         places = positions * np.array(_DOTS_PLANE, np.float32)
@@ -105,7 +113,7 @@ def make_map(
         groups=tuple(_groups([each.name for each in found.groups], groups_of, places)),
         groups_of=groups_of,
         sheet=sheet,
-        left_out=len(photos) - len(shown),
+        left_out=len(photos.ids) - len(shown.ids),
     )
 
 
@@ -115,7 +123,7 @@ def make_sheet(thumbnails: Sequence[Thumbnail]) -> Sheet:
 
     side = max(_SIDES[0], min(_SIDES[1], math.isqrt(_SHEET_PIXELS // max(1, len(thumbnails)))))
     columns = math.ceil(math.sqrt(len(thumbnails)))
-    sheet = Image.new("RGB", (columns * side, math.ceil(len(thumbnails) / columns) * side), _GREY)
+    sheet = Image.new("RGB", (columns * side, math.ceil(len(thumbnails) / columns) * side), GREY)
     for number, thumbnail in enumerate(thumbnails):
         if thumbnail.jpeg:
             sheet.paste(_square(thumbnail.jpeg, side), (number % columns * side, number // columns * side))
@@ -141,9 +149,9 @@ def _small_enough(sheet: "Image") -> bytes:
 
 
 def _by_group(found: Clusters) -> tuple[tuple[Member, ...], Ids]:
-    """All photos, group by group, the loose ones last, and the number of each one's group."""
+    """All photos, group by group, those of none last, and the number of each one's group."""
     grouped = [(number, member) for number, each in enumerate(found.groups) for member in each.members]
-    grouped += [(-1, member) for member in found.loose]
+    grouped += [(-1, member) for member in found.unassigned]
     return tuple(member for _, member in grouped), np.array([number for number, _ in grouped], np.int64)
 
 
@@ -151,4 +159,9 @@ def _groups(names: Sequence[str], groups_of: Ids, places: Positions) -> Iterator
     for number, name in enumerate(names):
         own = places[groups_of == number]
         x, y = np.median(own, axis=0).tolist()
-        yield MapGroup(name=name, size=len(own), x=x, y=y)
+        yield MapGroup(name=name, colour=_colour(number), size=len(own), x=x, y=y)
+
+
+def _colour(number: int) -> Colour:
+    red, green, blue = colorsys.hls_to_rgb(number * _GOLDEN_ANGLE % 360 / 360, 0.55, 0.6)
+    return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,6 +1,5 @@
 """A map as one PNG."""
 
-import colorsys
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -52,7 +51,7 @@ def _draw_pictures(image: "Image", made: PhotoMap, sheet: Sheet, cell: int) -> N
         left, top = number % sheet.columns * sheet.side, number // sheet.columns * sheet.side
         picture = pictures.crop((left, top, left + sheet.side, top + sheet.side))
         corner = (int(x) * cell, int(y) * cell)
-        image.paste(_colour(group), (*corner, corner[0] + cell, corner[1] + cell))
+        image.paste(made.colour_of(group), (*corner, corner[0] + cell, corner[1] + cell))
         inner = cell - 2 * frame
         image.paste(picture.resize((inner, inner)), (corner[0] + frame, corner[1] + frame))
 
@@ -62,7 +61,7 @@ def _draw_dots(image: "Image", made: PhotoMap, unit: float) -> None:
 
     pen = ImageDraw.Draw(image)
     for (x, y), group in zip(made.places.tolist(), made.groups_of.tolist(), strict=True):
-        pen.circle((x * unit, y * unit), 3, fill=_colour(group))
+        pen.circle((x * unit, y * unit), 3, fill=made.colour_of(group))
 
 
 def _draw_names(image: "Image", made: PhotoMap, unit: float) -> None:
@@ -90,10 +89,3 @@ def _inside(box: _Box, at: tuple[float, float], size: tuple[int, int]) -> tuple[
     x = at[0] + max(0.0, -box[0]) - max(0.0, box[2] - size[0])
     y = at[1] + max(0.0, -box[1]) - max(0.0, box[3] - size[1])
     return x, y
-
-
-def _colour(group: int) -> tuple[int, int, int]:
-    if group < 0:
-        return (136, 136, 136)
-    red, green, blue = colorsys.hls_to_rgb(group * 137.5 % 360 / 360, 0.55, 0.6)
-    return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,7 +1,5 @@
 """A map as one HTML page that needs nothing beside it: pictures and script inside, nothing fetched, light and dark."""
 
-import base64
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,66 +8,43 @@ from pathlib import Path
 from typing import Final
 
 from diptych.files import atomic_write
-from diptych.library.map import PhotoMap
+from diptych.library.map import GREY, Colour, PhotoMap
+from diptych.page import page, picture
 
 _SCRIPT: Final = Path(__file__).with_name("map.js")
 _STYLE: Final = """
-:root { color-scheme: light dark }
-* { box-sizing: border-box }
-body { display: flex; height: 100vh; margin: 0; background: #fbfaf7; color: #1f2328;
-  font: 15px/1.45 system-ui, sans-serif }
-aside { width: 15rem; padding: 1rem; overflow-y: auto; border-right: 1px solid #8884 }
-h1 { margin: 0 0 .3rem; font-size: 1.15rem } p { margin: .3rem 0 .8rem; opacity: .75; font-size: .85rem }
-ul { margin: 0; padding: 0; list-style: none }
+body { display: grid; grid-template: auto minmax(0, 1fr) / 15rem minmax(0, 1fr); height: 100vh; max-width: none;
+  margin: 0; padding: 0; font-size: 15px }
+h1 { padding: 1rem 1rem .3rem; border-right: 1px solid var(--line); font-size: 1.15rem }
+aside { padding: 0 1rem 1rem; overflow-y: auto; border-right: 1px solid var(--line) } aside p { font-size: .85rem }
 button { display: flex; gap: .5rem; width: 100%; padding: .15rem .3rem; border: 0; border-radius: .3rem;
   background: none; color: inherit; font: inherit; text-align: left; cursor: pointer }
-button:hover, button:focus-visible { background: #8883 } button span { flex: 1; overflow-wrap: anywhere }
+button:hover, button:focus-visible { background: var(--track) } button span { flex: 1; overflow-wrap: anywhere }
 button i { flex: none; width: .8rem; height: .8rem; margin-top: .3rem; border-radius: 50% }
-main { position: relative; flex: 1; min-width: 0 }
+main { grid-area: 1 / 2 / 3 / 3; position: relative }
 canvas { display: block; width: 100%; height: 100%; cursor: grab; touch-action: none }
-#tip { position: absolute; max-width: 26rem; padding: .3rem .6rem; border-radius: .3rem; background: #1f2328;
-  color: #fff; font-size: .85rem; overflow-wrap: anywhere; white-space: pre-line; pointer-events: none }
+#tip { position: absolute; max-width: 26rem; padding: .3rem .6rem; border-radius: .3rem; background: var(--ink);
+  color: var(--paper); font-size: .85rem; overflow-wrap: anywhere; white-space: pre-line; pointer-events: none }
 [hidden] { display: none }
-@media (prefers-color-scheme: dark) {
-  body { background: #17181a; color: #e7e6e3 } #tip { background: #e7e6e3; color: #17181a }
-}
 @media (max-width: 45rem) {
-  body { flex-direction: column }
-  aside { width: auto; max-height: 30vh; border-right: 0; border-bottom: 1px solid #8884 }
+  body { grid-template: auto minmax(0, 25vh) minmax(0, 1fr) / minmax(0, 1fr) } main { grid-area: 3 / 1 }
+  h1, aside { border-right: 0 } aside { border-bottom: 1px solid var(--line) }
 }
-""".strip()
+""".lstrip()
 
 
 def write_page(made: PhotoMap, target: Path, *, title: str = "A map of photos") -> None:
     """Write the page, whole or not at all. Raises OSError where the file cannot be written."""
+    pieces = page(title, _body(made), style=_STYLE, script=_SCRIPT.read_text(encoding="utf-8"))
     with atomic_write(target) as temporary:
-        temporary.write_text("".join(_page(made, title)), encoding="utf-8", errors="backslashreplace", newline="\n")
+        temporary.write_text("".join(pieces), encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def _page(made: PhotoMap, title: str) -> Iterator[str]:
-    script = _SCRIPT.read_text(encoding="utf-8")
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    yield f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-script-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'">
-<title>{escape(title)}</title>
-<style>
-{_STYLE}
-</style>
-</head>
-<body>
-<aside>
-<h1>{escape(title)}</h1>
-<p>{escape(_about(made))}</p>
-<ul id="groups">
-"""
+def _body(made: PhotoMap) -> Iterator[str]:
+    yield f'<aside>\n<p>{escape(_about(made))}</p>\n<ul id="groups">\n'
     for number, group in enumerate(made.groups):
         yield (
-            f'<li><button data-group="{number}"><i style="background: hsl({number * 137.5 % 360:g} 60% 55%)"></i>'
+            f'<li><button data-group="{number}"><i style="background: {_css(group.colour)}"></i>'
             f"<span>{escape(group.name)}</span>{group.size:,}</button></li>\n"
         )
     yield f"""</ul>
@@ -81,10 +56,8 @@ script-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'">
 </main>
 """
     if made.sheet is not None:
-        jpeg = base64.b64encode(made.sheet.jpeg).decode()
-        yield f'<img id="sheet" alt="" hidden src="data:image/jpeg;base64,{jpeg}">\n'
+        yield f'<div id="sheet" hidden>{picture(made.sheet.jpeg, "")}</div>\n'
     yield f'<script type="application/json" id="map">{_data(made)}</script>\n'
-    yield f"<script>{script}</script>\n</body>\n</html>\n"
 
 
 def _about(made: PhotoMap) -> str:
@@ -108,8 +81,13 @@ def _data(made: PhotoMap) -> str:
         "rows": made.rows,
         "side": made.sheet.side if made.sheet else 0,
         "sheetColumns": made.sheet.columns if made.sheet else 0,
-        "groups": [[group.name, group.size, group.x, group.y] for group in made.groups],
+        "groups": [[group.name, group.size, group.x, group.y, _css(group.colour)] for group in made.groups],
+        "grey": _css(GREY),
         "folders": list(folders),
         "photos": photos,
     }
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _css(colour: Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -6,7 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from diptych.files import atomic_write
+from diptych.errors import printable
+from diptych.files import atomic_write, is_web_address
+from diptych.library.paths import Source
 from diptych.library.thumbnails import Thumbnail
 from diptych.page import bar, page, picture
 
@@ -24,12 +26,9 @@ h1 { margin-bottom: 1rem }
 
 @dataclass(frozen=True, kw_only=True)
 class SheetPhoto:
-    """One photo of a sheet. `path` is a file, or the http(s) address of a picture that is not one.
+    """One photo of a sheet. `caption` is plain text; `bar` fills one to a share of 0 to 1."""
 
-    `caption` is plain text; `bar` fills one to a share of 0 to 1.
-    """
-
-    path: Path | str
+    source: Source
     thumbnail: Thumbnail
     caption: str = ""
     bar: float | None = None
@@ -61,23 +60,20 @@ def _body(groups: Iterable[tuple[str, Iterable[SheetPhoto]]], about: Sequence[st
 
 
 def _card(photo: SheetPhoto) -> str:
-    name = _shown(photo.path.name if isinstance(photo.path, Path) else photo.path)
+    source = photo.source
+    name = printable(source.path.name if source.is_file else source)
     reason = f'<span class="reason">{escape(photo.thumbnail.reason)}</span>'
     shown = picture(photo.thumbnail.jpeg, name) if photo.thumbnail.jpeg else reason
     framed = f'<span class="shown">{shown}</span>'
-    if address := _address(photo.path):
-        framed = f'<a href="{escape(address)}" title="{escape(_shown(str(photo.path)))}">{framed}</a>'
+    if address := _address(source):
+        framed = f'<a href="{escape(address)}" title="{escape(printable(source))}">{framed}</a>'
     caption = f'<br><span class="number">{escape(photo.caption)}</span>' if photo.caption else ""
     filled = "" if photo.bar is None else bar(photo.bar)
     return f'<li class="card">{framed}<div>{escape(name)}{caption}{filled}</div></li>\n'
 
 
-def _address(path: Path | str) -> str | None:
+def _address(source: Source) -> str | None:
     """What a browser opens; of text that is no address of the web, nothing, since it could be a script."""
-    if isinstance(path, Path):
-        return path.absolute().as_uri()
-    return path if path.lower().startswith(("http://", "https://")) else None
-
-
-def _shown(text: str) -> str:
-    return text if text.isprintable() else ascii(text)
+    if source.is_file:
+        return source.path.absolute().as_uri()
+    return source if is_web_address(source) else None

@@ -52,7 +52,7 @@ class Tally:
         """The surest photos of a name, first those of the highest probability."""
         for _, negative_id, source, each in sorted(self._surest.get(name, ()), reverse=True):
             yield SheetPhoto(
-                path=source.path if source.is_file else source,
+                source=source,
                 thumbnail=library.thumbnail(-negative_id, second=each.second),
                 caption=each.caption,
                 bar=each.probability,

@@ -8,7 +8,7 @@ import typer
 from diptych.cli.options import Library, Model
 
 if TYPE_CHECKING:
-    from diptych.library.transfer import ImportReport
+    from diptych.library.importing import ImportReport
 
 
 def export(

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from diptych.data.readers.columns import listed
 from diptych.data.readers.rows import Table, open_table
-from diptych.errors import DiptychError, needs_extra
+from diptych.errors import DiptychError
+from diptych.library.arrow import import_arrow
 from diptych.library.cells import (
     Image,
     RowFault,
@@ -86,7 +87,7 @@ class Catalogue:
     def __iter__(self) -> Iterator[Row]:
         self.faults = faults = Faults()
         if self.path.suffix.lower() == ".parquet":
-            _check_pyarrow()
+            import_arrow("Reading Parquet files")
         rows_of: dict[str, int] = {}
         with open_table(self.path, str(self.path), lambda _: None) as table:
             for number, cells in enumerate(self._cells(table), start=1):
@@ -136,10 +137,3 @@ class Catalogue:
         }
         text = None if self.text_column is None else words_of(cells.get(self.text_column))
         return Row(number=number, key=key, image=image, text=text, fields=fields)
-
-
-def _check_pyarrow() -> None:
-    try:
-        import pyarrow.parquet  # noqa: F401 (only whether it is there)
-    except ImportError as error:
-        raise needs_extra("Reading Parquet files", "pyarrow", "library") from error

@@ -16,7 +16,9 @@ from diptych.library.catalogue_root import CatalogueRoot
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.embedding_files import open_embeddings
+from diptych.library.exporting import export_library, exported_model
 from diptych.library.filters import Filters
+from diptych.library.importing import ImportReport, Place, import_embeddings
 from diptych.library.indexing import IndexReport, index
 from diptych.library.jobs import recent_jobs
 from diptych.library.lock import only_writer
@@ -27,7 +29,6 @@ from diptych.library.query import Photo, Term, parse_query
 from diptych.library.roots import FolderRoot, Root, folder_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
 from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnails
-from diptych.library.transfer import ImportReport, Place, export_library, exported_model, import_embeddings
 from diptych.library.upkeep import CheckReport
 
 if TYPE_CHECKING:
@@ -371,21 +372,21 @@ class PhotoLibrary:
         with, `root` is the folder under which their pictures lie; with `unseen` these need not be there. Each report is
         the same object, grown. LibraryError where the file cannot be read, or its vectors are of another width.
         """
-        file = open_embeddings(Path(source), path_column=path_column, vector_column=vector_column)
-        exported = exported_model(file)
-        if exported is None and root is None:
-            raise ValueError(f"{source} is no library's export: say under which folder its pictures lie (root).")
-        if exported is not None and root is not None:
-            raise ValueError(f"{source} says itself where its photos lie: leave root out, and relocate the root later.")
-        with only_writer(self.folder):
-            if exported is not None:
-                model = photos.add_model(self._database, exported, exported.name)
-            else:
-                encoder = self._light = self._given or self._bulk or self._light or self._load(items=1)
-                model = photos.add_model(self._database, encoder, self.model_name)
-            place = None if root is None else Place(root=absolute(root), unseen=unseen)
-            yield from import_embeddings(self._database, file, model, place)
-            self._matrix(model)
+        with open_embeddings(Path(source), path_column=path_column, vector_column=vector_column) as file:
+            exported = exported_model(file)
+            if exported is None and root is None:
+                raise ValueError(f"{source} is no library's export: say under which folder its pictures lie (root).")
+            if exported is not None and root is not None:
+                raise ValueError(f"{source} says itself where its photos lie: leave root out, and relocate it later.")
+            with only_writer(self.folder):
+                if exported is not None:
+                    model = photos.add_model(self._database, exported, exported.name)
+                else:
+                    encoder = self._light = self._given or self._bulk or self._light or self._load(items=1)
+                    model = photos.add_model(self._database, encoder, self.model_name)
+                place = None if root is None else Place(root=absolute(root), unseen=unseen)
+                yield from import_embeddings(self._database, file, model, place)
+                self._matrix(model)
 
     def check(self) -> CheckReport:
         """Whether everything in the library is whole."""

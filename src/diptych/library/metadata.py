@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,6 +29,10 @@ class PhotoFacts:
     latitude: float | None = None
     longitude: float | None = None
     seconds: float | None = None  # how long a video is
+
+
+FACTS: Final = tuple(each.name for each in fields(PhotoFacts))
+"""Their names, which are those of the columns too."""
 
 
 def facts_of(header: ImageHeader) -> PhotoFacts:

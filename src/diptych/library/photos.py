@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -11,12 +11,11 @@ import numpy as np
 
 from diptych.encode.encoder import Features
 from diptych.library.database import LibraryError, transaction
-from diptych.library.metadata import PhotoFacts
+from diptych.library.metadata import FACTS, PhotoFacts
 from diptych.library.paths import restored, stored
 from diptych.library.schema import add_vectors_table
 from diptych.library.walk import FoundFile
 
-_FACTS = ("width", "height", "format", "taken_at", "taken_zone", "camera", "latitude", "longitude", "seconds")
 VectorDtype: TypeAlias = Literal["float16", "float32"]
 
 
@@ -140,7 +139,7 @@ def same_content(database: sqlite3.Connection, content: bytes) -> list[tuple[int
 
 def put_photo(database: sqlite3.Connection, root: int, model: Model, photo: NewPhoto) -> int:
     """Add a photo with its vectors, or put them in place of what its path held; its number stays."""
-    photo_id = _put_row(database, root, photo.found, photo.hash, asdict(photo.facts))
+    photo_id = _put_row(database, root, photo.found, photo.hash, vars(photo.facts))
     put_vectors(database, model, photo_id, photo.features, photo.seconds)
     return photo_id
 
@@ -251,14 +250,14 @@ def _put_row(
     before = database.execute("SELECT id, hash FROM photos WHERE root_id = ? AND path = ?", place).fetchone()
     if before is not None and before["hash"] != content:
         forget_vectors(database, before["id"])
-    columns = ("root_id", "path", "size", "mtime_ns", "source", "text", "fields", "hash", *_FACTS, "indexed_at")
+    columns = ("root_id", "path", "size", "mtime_ns", "source", "text", "fields", "hash", *FACTS, "indexed_at")
     changed = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
     row = database.execute(
         f"INSERT INTO photos ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT (root_id, path) DO UPDATE SET {changed} RETURNING id",
         (
             *(*place, found.size, found.mtime_ns, *_described(found), content),
-            *(*(facts[name] for name in _FACTS), time.time()),
+            *(*(facts[name] for name in FACTS), time.time()),
         ),
     ).fetchone()
     _clear_failure(database, root, found.path)

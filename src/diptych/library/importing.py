@@ -1,7 +1,6 @@
-"""A library's vectors to a file and back, and vectors made elsewhere into a library. Nothing is encoded."""
+"""Vectors of a file into a library: a library's export, or vectors made elsewhere. Nothing is encoded."""
 
 import hashlib
-import json
 import os
 import sqlite3
 from collections import Counter
@@ -9,25 +8,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from diptych.encode.encoder import Features
 from diptych.errors import ImageError
 from diptych.library import photos
+from diptych.library.cells import RowFault
 from diptych.library.database import LibraryError, transaction
-from diptych.library.embedding_files import COLUMNS, EmbeddingFile, Numbers, Row, write_embeddings
+from diptych.library.embedding_rows import EmbeddingFile, Row
+from diptych.library.exporting import exported_photo, exported_roots
 from diptych.library.metadata import PhotoFacts
-from diptych.library.paths import LOCATED, restored, source_of, stored
-from diptych.library.photos import Model, NewPhoto, VectorDtype
+from diptych.library.paths import stored
+from diptych.library.photos import Model, NewPhoto
 from diptych.library.reading import HASH_BYTES, PhotoFile
 from diptych.library.walk import FoundFile
 
-_ROWS_AT_ONCE: Final = 4_096
 _COMMIT_PHOTOS: Final = 2_000
 _UNIT: Final = 2e-3  # what float16 may take from a length of 1: such rows are stored as they are
-_NEEDED: Final = ("size", "mtime_ns", "hash", "width", "height", "format")
-_FACTS: Final = ("width", "height", "format", "taken_at", "taken_zone", "camera", "latitude", "longitude", "seconds")
+_FOLDER: Final = ("folder", None)  # kind and settings of a root
 
 
 @dataclass(kw_only=True)
@@ -53,69 +53,6 @@ class Place:
     unseen: bool = False
 
 
-class _Fault(Exception):  # noqa: N818 (of a row, counted and never shown as an error)
-    """Why a row is refused."""
-
-
-def export_library(
-    database: sqlite3.Connection, model: Model, target: Path, *, dtype: VectorDtype | None = None
-) -> int:
-    """Write all vectors of a model with what is known of their photos; how many they are. ValueError for a bad name."""
-    kind: VectorDtype = dtype or model.dtype
-    width = np.dtype(model.numbers)
-    database.execute("BEGIN")  # one moment for all that follows
-    try:
-        count = int(database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0])
-        rows = database.execute(
-            f"SELECT photos.*, vectors.vector, vectors.second, {LOCATED} FROM {model.table} AS vectors "
-            "JOIN photos ON photos.id = photo_id JOIN roots ON roots.id = root_id ORDER BY photos.id, vectors.id"
-        )
-        about = _about(database, model)
-        with write_embeddings(target, about, width=model.width, count=count, dtype=kind) as write:
-            while some := list(islice(rows, _ROWS_AT_ONCE)):
-                vectors = np.frombuffer(b"".join(row["vector"] for row in some), width)
-                write([_plain(row) for row in some], vectors.reshape(len(some), model.width))
-    finally:
-        database.execute("ROLLBACK")
-    return count
-
-
-def _about(database: sqlite3.Connection, model: Model) -> dict[str, Any]:
-    roots = database.execute("SELECT path, kind, settings FROM roots ORDER BY id")
-    return {
-        "version": 1,
-        "model": {"name": model.name, "fingerprint": model.fingerprint, "width": model.width},
-        "roots": [{"path": restored(row[0]), "kind": row[1], "settings": row[2]} for row in roots],
-    }
-
-
-def _plain(row: sqlite3.Row) -> dict[str, Any]:
-    found = {name: row[name] for name in COLUMNS if name not in ("root", "key", "path", "source")}
-    source = None if row["source"] is None else restored(row["source"])
-    located = {"root": restored(row["root"]), "key": restored(row["path"]), "source": source}
-    return {**found, **located, "path": str(source_of(row)), "hash": row["hash"].hex()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportedModel:
-    """The model of a file that was exported from a library."""
-
-    name: str
-    fingerprint: str
-    embed_dim: int
-
-
-def exported_model(file: EmbeddingFile) -> ExportedModel | None:
-    """None for a file that was made elsewhere."""
-    model = (file.about or {}).get("model")
-    if not isinstance(model, dict) or model.get("width") != file.width:
-        return None
-    name, fingerprint = model.get("name"), model.get("fingerprint")
-    if not (isinstance(name, str) and isinstance(fingerprint, str)):
-        return None
-    return ExportedModel(name=name, fingerprint=fingerprint, embed_dim=file.width)
-
-
 def import_embeddings(
     database: sqlite3.Connection, file: EmbeddingFile, model: Model, place: Place | None
 ) -> Iterator[ImportReport]:
@@ -135,7 +72,7 @@ class _Item(NamedTuple):
     root: str
     key: str
     row: Row
-    vector: Numbers
+    vector: Features
 
 
 _Described: TypeAlias = tuple[FoundFile, bytes, PhotoFacts]
@@ -145,8 +82,9 @@ class _Importer:
     def __init__(self, database: sqlite3.Connection, file: EmbeddingFile, model: Model, place: Place | None) -> None:
         self._database, self._file, self._model, self._place = database, file, model, place
         self._report = ImportReport(total=file.count)
-        self._described = _described_roots(file.about) if place is None else {}
+        self._described = exported_roots(file) if place is None else {}
         self._numbers: dict[str, int] = {}
+        self._top = "" if place is None else str(place.root)
 
     def run(self) -> Iterator[ImportReport]:
         """Photos in transactions of a few thousand."""
@@ -157,37 +95,39 @@ class _Importer:
                 for root, key, items in some:
                     try:
                         self._put(root, key, items)
-                    except _Fault as fault:
+                    except RowFault as fault:
                         self._report.refused[str(fault)] += len(items)
             yield self._report
         yield self._report
 
     def _items(self) -> Iterator[_Item]:
         for chunk in self._file.chunks():
-            lengths = np.linalg.norm(chunk.vectors, axis=1).tolist()
-            for row, vector, length in zip(chunk.rows, chunk.vectors, lengths, strict=True):
+            units, is_vector = _units(chunk.vectors)
+            for row, vector, is_one in zip(chunk.rows, units, is_vector, strict=True):
                 self._report.done += 1
                 try:
-                    yield _Item(*self._located(row), row, _unit(vector, length))
-                except _Fault as fault:
+                    if not is_one:
+                        raise RowFault("no vector of this width, or one of zeros or of what are no numbers")
+                    yield _Item(*self._located(row), row, vector)
+                except RowFault as fault:
                     self._report.refused[str(fault)] += 1
 
     def _located(self, row: Row) -> tuple[str, str]:
         """The root, and the path in it, which never leads out of it."""
         if self._place is not None:
-            return str(self._place.root), _below(self._place.root, row["path"])
+            return self._top, _below(self._top, row["path"])
         root, key = row.get("root"), row.get("key")
         if not (isinstance(root, str) and root and isinstance(key, str) and key):
-            raise _Fault("no path")
+            raise RowFault("no path")
         is_folder = self._described.get(root, _FOLDER)[0] == "folder"
-        return root, _below(Path(root), key) if is_folder else key
+        return root, _below(root, key) if is_folder else key
 
     def _put(self, root: str, key: str, items: list[_Item]) -> None:
         number = self._number(root)
         known = self._database.execute(
             "SELECT id, hash FROM photos WHERE root_id = ? AND path = ?", (number, stored(key))
         ).fetchone()
-        features = np.stack([item.vector for item in items]).astype(np.float32)
+        features = np.stack([item.vector for item in items])
         seconds = tuple(_moment(item.row.get("second")) for item in items)
         if known is None:
             found, content, facts = self._describe(root, key, items[0].row)
@@ -204,7 +144,7 @@ class _Importer:
 
     def _describe(self, root: str, key: str, row: Row) -> _Described:
         if self._place is None:
-            return _exported(key, row)
+            return exported_photo(key, row)
         return _unseen(root, key) if self._place.unseen else _seen(root, key)
 
     def _is_same(self, content: bytes, root: str, key: str, row: Row) -> bool:
@@ -226,50 +166,23 @@ class _Importer:
         return self._numbers[root]
 
 
-_FOLDER: Final = ("folder", None)
-
-
-def _described_roots(about: dict[str, Any] | None) -> dict[str, tuple[str, str | None]]:
-    """Kind and settings of the roots by path, as far as they are what a library writes."""
-    found: dict[str, tuple[str, str | None]] = {}
-    roots = (about or {}).get("roots")
-    for each in roots if isinstance(roots, list) else ():
-        path, kind, settings = map((each if isinstance(each, dict) else {}).get, ("path", "kind", "settings"))
-        if isinstance(path, str) and kind in ("folder", "table") and (settings is None or _is_object(settings)):
-            found[path] = (kind, settings)
-    return found
-
-
-def _below(root: Path, path: object) -> str:
+def _below(root: str, path: object) -> str:
     """A path, absolute or relative to the root, as one in the root."""
     if not isinstance(path, str) or not path or "\0" in path:
-        raise _Fault("no path")
-    inside = os.path.relpath(os.path.normpath(root / path), root)  # links are not looked at: the file may not be here
-    if inside == "." or Path(inside).parts[0] == "..":
-        raise _Fault("a path that is not below its root")
-    return inside.replace(os.sep, "/")
+        raise RowFault("no path")
+    top = os.path.join(os.path.normpath(root), "")  # noqa: PTH118 (of a million rows: paths as objects cost a minute)
+    whole = os.path.normpath(os.path.join(top, path))  # noqa: PTH118 (links are not looked at: it may not be here)
+    if not whole.startswith(top) or whole == top:
+        raise RowFault("a path that is not below its root")
+    return whole[len(top) :].replace(os.sep, "/")
 
 
-def _unit(vector: Numbers, length: float) -> Numbers:
-    if not 0 < length < np.inf:
-        raise _Fault("no vector of this width, or one of zeros or of what are no numbers")
-    return vector if abs(length - 1) <= _UNIT else vector / length
-
-
-def _exported(key: str, row: Row) -> _Described:
-    """What a library's file says of a photo."""
-    for name, kind in COLUMNS.items():
-        value = row.get(name)
-        is_missing = value is None and name not in _NEEDED
-        if not is_missing and not isinstance(value, (int, float) if kind is float else kind):
-            raise _Fault(f"no {name}, or one of another type")
-    if len(row["hash"]) != 2 * HASH_BYTES or not set(row["hash"]) <= set("0123456789abcdef"):
-        raise _Fault("a hash that is none")
-    if row.get("fields") is not None and not _is_object(row["fields"]):
-        raise _Fault("fields that are no JSON object")
-    found = FoundFile(key, row["size"], row["mtime_ns"], row.get("source"), row.get("text"), row.get("fields"))
-    facts: dict[str, Any] = {name: row.get(name) for name in _FACTS}
-    return found, bytes.fromhex(row["hash"]), PhotoFacts(**facts)
+def _units(vectors: Features) -> tuple[Features, list[bool]]:
+    """(n, E) rows brought to unit length, and of each whether it is a vector at all."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    is_vector = (lengths > 0) & (lengths < np.inf)
+    scales = np.where(is_vector & (np.abs(lengths - 1) > _UNIT), lengths, 1)
+    return (vectors / scales[:, None]).astype(np.float32), is_vector.tolist()
 
 
 def _seen(root: str, key: str) -> _Described:
@@ -278,9 +191,9 @@ def _seen(root: str, key: str) -> _Described:
     try:
         file.read()
     except (ImageError, OSError) as error:
-        raise _Fault("a file that is not there or cannot be read (--unseen)") from error
+        raise RowFault("a file that is not there or cannot be read (--unseen)") from error
     if file.facts is None:
-        raise _Fault("a file that is no picture")
+        raise RowFault("a file that is no picture")
     return file.found, file.hash, file.facts
 
 
@@ -292,10 +205,3 @@ def _unseen(root: str, key: str) -> _Described:
 
 def _moment(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
-
-
-def _is_object(text: object) -> bool:
-    try:
-        return isinstance(text, str) and isinstance(json.loads(text), dict)
-    except ValueError:
-        return False

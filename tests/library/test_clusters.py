@@ -13,7 +13,7 @@ from diptych.checkpoints import load_checkpoint
 from diptych.demo.photographs import find_photographs
 from diptych.encode.encoder import Features
 from diptych.encode.torch_encoder import TorchEncoder
-from diptych.library.clusters import Cluster, Member, default_count, group, name_groups
+from diptych.library.clusters import Cluster, Member, chosen_photos, default_count, group, name_groups
 from diptych.library.filters import Filters
 from diptych.library.library import PhotoLibrary
 from diptych.library.paths import Source
@@ -139,6 +139,18 @@ def test_only_what_passes_the_filters_is_grouped(library: PhotoLibrary) -> None:
     assert sum(len(cluster.members) for cluster in found.groups) == 4
     nothing = library.clusters(filters=Filters(where="0"))
     assert (nothing.groups, nothing.unassigned) == ((), ())
+
+
+def test_chosen_photos_are_those_that_pass_by_name_each_with_its_own_vector(library: PhotoLibrary) -> None:
+    chosen = chosen_photos(library._database, library._matrix(), Filters(where="photos.path NOT LIKE 'coffee/%'"))
+    names = [Path(source).parts[-2:] for source in chosen.sources]
+    assert names == sorted(names)
+    assert {folder for folder, _ in names} == {"chelsea", "rocket", "grass", "page"}
+    assert chosen.features.shape == (16, library.model().width)
+    np.testing.assert_allclose(chosen.features, [library.vector(id) for id in chosen.ids], atol=1e-6)
+    some = chosen.at(np.array([3, 0]))
+    assert (some.ids, some.sources) == ([chosen.ids[3], chosen.ids[0]], [chosen.sources[3], chosen.sources[0]])
+    assert (some.features == chosen.features[[3, 0]]).all()
 
 
 def test_photos_that_went_are_left_out(library: PhotoLibrary, tmp_path: Path) -> None:

@@ -325,3 +325,11 @@ def test_an_import_is_read_in_pieces(tmp_path: Path, folder: Path, encoder: Dual
     assert len(library.photos()) == 2_000
     report = imported(library, source, root=folder, unseen=True)
     assert (report.unchanged, report.added) == (2_000, 3_000)
+
+
+def test_a_parquet_file_is_closed_when_it_was_read(tmp_path: Path, indexed: PhotoLibrary) -> None:
+    indexed.export(tmp_path / "out.parquet")
+    with open_embeddings(tmp_path / "out.parquet") as file:
+        assert file.count == 4
+    with pytest.raises(LibraryError, match="closed file"):
+        next(file.chunks())

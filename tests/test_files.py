@@ -10,6 +10,7 @@ from diptych.files import (
     atomic_write,
     cache_dir,
     cache_report,
+    check_writable,
     clear_cache,
     describe_size,
     sha256_file,
@@ -208,3 +209,16 @@ def test_sha256_agrees_with_hashlib_and_tells_progress(tmp_path: Path) -> None:
 )
 def test_sizes_are_described_in_decimal_units(size: float, text: str) -> None:
     assert describe_size(size) == text
+
+
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
+    check_writable(tmp_path / "page.HTML", (".html", ".htm"))
+    with pytest.raises(ValueError, match=r"page\.txt must end in \.html or \.htm\.$"):
+        check_writable(tmp_path / "page.txt", (".html", ".htm"))
+    with pytest.raises(ValueError, match=r"page\.txt must end in \.html\.$"):
+        check_writable(tmp_path / "page.txt", (".html",))
+    with pytest.raises(DiptychError, match=r"there is no folder .*none\.$"):
+        check_writable(tmp_path / "none" / "page.html", (".html",))
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(DiptychError, match=r"folder\.html is a folder, where a file is to be written\.$"):
+        check_writable(tmp_path / "folder.html", (".html",))

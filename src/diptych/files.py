@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,16 @@ def clear_cache() -> list[CacheRecord]:
         except OSError as error:
             raise DiptychError(f"The cache {folder} could not be deleted ({error}); delete it by hand.") from error
     return records
+
+
+def check_writable(path: Path, suffixes: Sequence[str]) -> None:
+    """Raise before the work rather than after it: ValueError for a name of no format, DiptychError for a bad place."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path} must end in {' or '.join(filter(None, [', '.join(suffixes[:-1]), suffixes[-1]]))}.")
+    if path.is_dir():
+        raise DiptychError(f"{path} is a folder, where a file is to be written.")
+    if not path.absolute().parent.is_dir():
+        raise DiptychError(f"{path} cannot be written: there is no folder {path.parent}.")
 
 
 @contextmanager

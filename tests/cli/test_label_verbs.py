@@ -291,13 +291,13 @@ def test_the_sample_policy_is_printed_and_can_be_used(library: Path, tmp_path: P
         (["label", "PHOTOS", "--labels", LABELS, "--template", "a photo"], 2, "there are no templates named 'a photo'"),
         (["label", "PHOTOS", "--labels", LABELS, "-o", "a.xls"], 2, "a.xls must end in .parquet, .csv or .jsonl."),
         (["label", "PHOTOS", "--labels", LABELS, "-o", "nowhere/a.csv"], 1, "there is no folder nowhere."),
-        (["label", "PHOTOS", "--labels", LABELS, "--html", "a.csv"], 2, "a.csv must end in .html."),
+        (["label", "PHOTOS", "--labels", LABELS, "--html", "a.csv"], 2, "a.csv must end in .html or .htm."),
         (["moderate", "PHOTOS"], 2, "Say what to look for: --policy FILE. --sample-policy prints one"),
         (["moderate", "PHOTOS", "--policy", "none.toml"], 2, "The policy none.toml cannot be read: No such file"),
         (
             ["moderate", "PHOTOS", "--policy", "POLICY", "-o", "a.txt"],
             2,
-            "must end in .html, .parquet, .csv or .jsonl.",
+            "must end in .html, .htm, .parquet, .csv or .jsonl.",
         ),
     ],
 )

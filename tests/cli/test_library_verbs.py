@@ -28,8 +28,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.jpg").write_text("words")
     done = diptych("index", folder, "--library", folder.parent / "library")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "2 new\n"
-    assert "1 files could not be read: diptych library failures." in done.stderr
+    assert done.stdout == "2 new, 1 not readable\n"
+    assert done.stderr.splitlines() == [
+        f"diptych: {folder / 'text.jpg'}: not an image: it begins with b'words'",
+        "diptych: 1 files could not be read: diptych library failures.",
+    ]
     return folder
 
 

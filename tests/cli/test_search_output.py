@@ -14,7 +14,7 @@ from command import diptych, environment
 from PIL import Image
 
 from diptych.calibration import MATCH_THRESHOLD
-from diptych.cli.hits import describe_second
+from diptych.cli.printing import describe_second
 from diptych.demo.photographs import find_photographs
 
 NAMES = ("chelsea", "coffee", "rocket")
@@ -157,6 +157,40 @@ def test_pictures_are_terms_beside_words_or_alone(library: Path) -> None:
     assert str(rocket) not in like
 
 
+@pytest.mark.parametrize("verb", [["search", "a cat"], ["similar", "photo:1"]])
+def test_a_sheet_that_cannot_be_written_is_said_before_the_search(verb: list[str], library: Path) -> None:
+    done = diptych(*verb, "--html", library / "none" / "sheet.html", "--library", library)
+    message = f"sheet.html cannot be written: there is no folder {library / 'none'}."
+    assert (done.returncode, done.stdout, message in done.stderr) == (1, "", True)
+
+
+def test_photos_like_one_of_the_library_are_found_by_its_number(library: Path) -> None:
+    rocket = library.parent / "photos" / "rocket.jpg"
+    listed = json.loads(diptych("library", "list", "--json", "--library", library).stdout)
+    number = next(photo["id"] for photo in listed if photo["path"] == str(rocket))
+    by_path = diptych("similar", rocket, "--json", "--library", library).stdout
+    assert diptych("similar", f"photo:{number}", "--json", "--library", library).stdout == by_path
+    assert {hit["id"] for hit in json.loads(by_path)} == {photo["id"] for photo in listed} - {number}
+    done = diptych("similar", "photo:x", "--library", library)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_duplicates_as_json_have_paths_as_hits_do(library: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    photo = library.parent / "photos" / "rocket.jpg"
+    for name in ("one.jpg", "another.jpg"):
+        (tmp_path / "photos" / name).write_bytes(photo.read_bytes())
+    diptych("index", tmp_path / "photos", "--library", tmp_path / "library")
+    [group] = json.loads(diptych("duplicates", "--json", "--library", tmp_path / "library").stdout)
+    keys = ["id", "path", "is_file", "width", "height", "size", "cosine", "is_exact"]
+    assert [list(each) for each in (group["keep"], *group["others"])] == [keys] * 2
+    assert group["keep"]["path"] == str(tmp_path / "photos" / "one.jpg")
+    assert (group["others"][0]["path"], group["others"][0]["is_exact"]) == (
+        str(tmp_path / "photos" / "another.jpg"),
+        True,
+    )
+
+
 def test_that_nothing_matches_is_said_once_no_photo_is_relevant(library: Path) -> None:
     for query in ("a cat", "the annual report of a bank"):
         done = diptych("search", query, "--json", "--library", library)
@@ -178,6 +212,7 @@ def test_nothing_left_is_said_and_is_an_empty_list(library: Path) -> None:
         ([], "Say what to find, in words"),
         (["cat", "--json", "--paths"], "Give --json or --paths, not both"),
         (["cat", "--field", "brand"], "'brand' is no filter on a column"),
+        (["cat", "--html", "sheet.txt"], "sheet.txt must end in .html or .htm."),
     ],
 )
 def test_wrong_usage_is_said_in_one_line(arguments: list[str], message: str, library: Path) -> None:

@@ -63,6 +63,7 @@ def test_vectors_made_elsewhere_are_found_with_the_model_that_made_them(work: Pa
         (["import", "NARROW", "--root", "PHOTOS"], 1, "The vectors have 2 numbers, and those of postcard have 256"),
         (["export", "out.csv"], 2, "must end in .parquet"),
         (["export", "PHOTOS"], 1, "was not written by Diptych; give a new folder"),
+        (["export", "none/new.parquet"], 1, "none/new.parquet cannot be written: there is no folder none."),
         (["export", "new.parquet", "--dtype", "int8"], 2, "--dtype is float16 or float32, got 'int8'"),
     ],
 )

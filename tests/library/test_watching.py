@@ -25,6 +25,11 @@ def names(library: Path) -> set[str]:
         return {Path(photo["path"]).name for photo in opened.photos()}
 
 
+def failed(library: Path) -> list[str]:
+    with PhotoLibrary.open(library) as opened:
+        return [failure.source for failure in opened.failures()]
+
+
 def wait_for(library: Path, expected: set[str], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
     while not (library / "library.db").exists() or names(library) != expected:
@@ -60,6 +65,31 @@ def test_what_changes_is_indexed_until_it_is_stopped(tmp_path: Path) -> None:
     ]
     assert errors.splitlines()[0] == f"diptych: watching {photos} (Ctrl-C ends it)"
     assert "Traceback" not in errors
+
+
+def test_what_cannot_be_read_is_counted_and_named_while_watching(tmp_path: Path) -> None:
+    photos, library = tmp_path / "photos", tmp_path / "library"
+    picture(photos / "red.png", "red")
+    command = [sys.executable, "-m", "diptych", "watch", str(photos), "--library", str(library)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(library, {"red.png"}, process)
+        (tmp_path / "words.part").write_text("words")
+        (tmp_path / "words.part").rename(photos / "words.jpg")
+        deadline = time.monotonic() + 60
+        while not failed(library):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        picture(photos / "blue.png", "blue")
+        wait_for(library, {"red.png", "blue.png"}, process)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    lines = [line.split("  ", 1)[1] for line in output.splitlines()]
+    assert lines[:2] == ["1 new", "1 unchanged, 1 not readable"]
+    assert errors.splitlines()[1:3] == [
+        f"diptych: {photos / 'words.jpg'}: not an image: it begins with b'words'",
+        "diptych: 1 files could not be read: diptych library failures.",
+    ]
+    assert errors.count("words.jpg") == 1  # once, not at each change
 
 
 def test_a_watched_library_waits_for_who_has_it(tmp_path: Path) -> None:

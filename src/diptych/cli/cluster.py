@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diptych.cli.options import Json, Library, Model
+from diptych.cli.options import PAGES, Device, DType, GroupCount, Json, Library, Model, Place, VocabularyFile
 from diptych.cli.printing import one_line
 
 if TYPE_CHECKING:
@@ -18,28 +18,18 @@ if TYPE_CHECKING:
 _EXAMPLES = 3
 _ON_A_SHEET = 11  # beside the central one: two rows of a page
 
-Place = Annotated[
-    Path | None,
-    typer.Argument(metavar="[FOLDER|LIBRARY]", help="Photos, or a library; without it, your own library."),
-]
-VocabularyFile = Annotated[
-    Path | None,
-    typer.Option(help="What groups may be called: one a line, or a JSON list. \\[default: 1,600 everyday words]"),
-]
-
 
 def cluster(
     place: Place = None,
-    count: Annotated[
-        int | None,
-        typer.Option(min=1, help="How many groups. \\[default: the root of how many photos there are, at most 40]"),
-    ] = None,
+    count: GroupCount = None,
     min_size: Annotated[int, typer.Option(min=1, help="Groups of fewer photos are dissolved.")] = 2,
     vocabulary: VocabularyFile = None,
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet of the groups, an HTML page.")] = None,
     as_json: Json = False,
     library: Library = None,
     model: Model = None,
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Put photos that look alike into groups, and name each by the words nearest to it. Nothing is moved.
 
@@ -47,34 +37,29 @@ def cluster(
     """
     import json
 
-    from diptych.cli.pointing import refreshed
+    from diptych.cli.pointing import refresh
+    from diptych.files import check_writable
     from diptych.library.target import open_target
     from diptych.library.vocabulary import read_texts
 
     words = None if vocabulary is None else read_texts(vocabulary)
     if html is not None:
-        check_target(html)
-    target = open_target(place, library=library, model=model)
+        check_writable(html, PAGES)
+    target = open_target(place, library=library, model=model, dtype=dtype, device=device)
     with target.library as opened:
-        refreshed(target)
+        refresh(target)
         found = opened.clusters(count, vocabulary=words, min_size=min_size, filters=target.filters)
         if html is not None:
             from diptych.library.sheet import write_sheet
 
             write_sheet(html, "Groups of photos", _sheet(opened, found))
     if as_json:
-        typer.echo(json.dumps(as_plain(found), indent=2))
+        typer.echo(json.dumps(to_plain(found), indent=2))
     else:
         _print(found)
 
 
-def check_target(path: Path) -> None:
-    """ValueError for a file that cannot be written, before the work that would be lost."""
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"There is no folder {path.absolute().parent} to write {path.name} into: make it first.")
-
-
-def as_plain(found: "Clusters") -> dict[str, Any]:
+def to_plain(found: "Clusters") -> dict[str, Any]:
     """The groups as `--json` prints them."""
     groups = [
         {

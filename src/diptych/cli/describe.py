@@ -1,21 +1,21 @@
 """`diptych describe`: the words or captions nearest to a photo."""
 
-import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diptych.cli.options import Json, Library, Model
+from diptych.cli.options import Device, DType, Json, Library, Model
 from diptych.cli.printing import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from diptych.cli.inputs import Picture
     from diptych.encode.encoder import Encoder, Features
     from diptych.library.vocabulary import RankedText
 
-_NUMBER = re.compile(r"photo:(\d{1,18})")
 _AS_IMAGES = 60  # as much work as the everyday words: postcard does them without torch before torch is imported
 
 
@@ -32,6 +32,8 @@ def describe(
     as_json: Json = False,
     library: Library = None,
     model: Model = None,
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Rank texts for each photo: captions of your own as they stand, or 1,600 everyday words.
 
@@ -41,30 +43,43 @@ def describe(
     """
     import numpy as np
 
-    from diptych.cli.inputs import find_pictures
     from diptych.encode.choose import encoder_for
     from diptych.library.library import PhotoLibrary
     from diptych.library.vocabulary import AS_IT_STANDS, build_vocabulary, rank_texts
 
     captions = _captions(text, texts)
-    named = [argument for argument in photos if _NUMBER.fullmatch(argument)]
-    pictures = find_pictures([argument for argument in photos if argument not in named])
+    wanted = [each for argument in photos for each in _find(argument)]
+    pictures = {place: each for place, each in enumerate(wanted) if not isinstance(each, int)}
     items = len(pictures) + (_AS_IMAGES if captions is None else len(captions) // 10)
-    with PhotoLibrary.open(library, model=model) if named or library else nullcontext() as opened:
-        encoder = encoder_for(model, items=items) if opened is None else opened.encoder(items=items)
-        stored = [] if opened is None else [opened.vector(int(argument.partition(":")[2])) for argument in named]
+    is_library = library is not None or len(pictures) < len(wanted)
+    with PhotoLibrary.open(library, model=model, device=device, dtype=dtype) if is_library else nullcontext() as opened:
+        if opened is None:
+            encoder = encoder_for(model, items=items, device=device, dtype=dtype)
+        else:
+            encoder = opened.encoder(items=items)
+        features = np.zeros((len(wanted), encoder.embed_dim), np.float32)
+        for place, each in enumerate(wanted):
+            if opened is not None and isinstance(each, int):
+                features[place] = opened.vector(each)
     if captions is None:
         vocabulary = build_vocabulary(encoder)
     else:
         vocabulary = build_vocabulary(encoder, captions, template=AS_IT_STANDS)
-    features, failures = _encoded(pictures, encoder)
-    read = [picture.name for index, picture in enumerate(pictures) if index not in failures]
-    ranked = rank_texts(np.concatenate([*(vector[None] for vector in stored), features]), vocabulary, top=top)
-    _print(dict(zip([*named, *read], ranked, strict=True)), as_json=as_json)
-    for line in failures.values():
-        typer.echo(f"diptych: {line}", err=True)
-    if failures:
+    errors = _encode(pictures, encoder, features)
+    ranked = rank_texts(features, vocabulary, top=top)
+    names = [f"photo:{each}" if isinstance(each, int) else each.name for each in wanted]
+    _print(list(zip(names, ranked, map(errors.get, range(len(wanted))), strict=True)), as_json=as_json)
+    if errors:
         raise typer.Exit(1)
+
+
+def _find(argument: str) -> "Sequence[int | Picture]":
+    """The number of a photo of the library, or the pictures that an argument names."""
+    from diptych.cli.inputs import find_pictures
+    from diptych.cli.pointing import parse_photo
+
+    number = parse_photo(argument)
+    return find_pictures([argument]) if number is None else [number]
 
 
 def _captions(text: list[str] | None, texts: Path | None) -> tuple[str, ...] | None:
@@ -77,27 +92,34 @@ def _captions(text: list[str] | None, texts: Path | None) -> tuple[str, ...] | N
     return tuple(dict.fromkeys(text)) if text else None if texts is None else read_texts(texts)
 
 
-def _encoded(pictures: "list[Picture]", encoder: "Encoder") -> "tuple[Features, dict[int, str]]":
-    """(n, E) of those that can be read, and of the others, by index, a line that says why not."""
+def _encode(pictures: "Mapping[int, Picture]", encoder: "Encoder", features: "Features") -> dict[int, str]:
+    """Put the pictures into their rows of features, (n, E); of those that cannot be read, a line that says why not."""
     from diptych.cli.inputs import fetched
 
-    failures: dict[int, str] = {}
+    failed: dict[int, str] = {}
+    places, named = list(pictures), list(pictures.values())
 
     def note(index: int, _: object, error: Exception) -> None:
-        failures.setdefault(index, str(error).replace("the given bytes", pictures[index].name, 1))
+        failed.setdefault(index, str(error).replace("the given bytes", named[index].name, 1))
 
-    rows = encoder.encode_images(fetched(pictures, failures), on_error=note)
-    return rows.features, dict(sorted(failures.items()))
+    read = encoder.encode_images(fetched(named, failed), on_error=note)
+    features[[places[index] for index in read.indices]] = read.features
+    return {places[index]: line for index, line in failed.items()}
 
 
-def _print(described: "dict[str, list[RankedText]]", *, as_json: bool) -> None:
+def _print(described: "list[tuple[str, list[RankedText], str | None]]", *, as_json: bool) -> None:
     import json
 
     if as_json:
-        plain = [{"path": name, "texts": [vars(text) for text in texts]} for name, texts in described.items()]
+        plain = [
+            {"path": name, "error": error} if error else {"path": name, "texts": [vars(text) for text in texts]}
+            for name, texts, error in described
+        ]
         typer.echo(json.dumps(plain, indent=2))
-        return
-    for name, texts in described.items():
-        typer.echo(one_line(name))
-        for text in texts:
-            typer.echo(f"    {text.score:.3f}  {one_line(text.text)}")
+    for name, texts, error in described:
+        if error:
+            typer.echo(f"diptych: {error}", err=True)
+        elif not as_json:
+            typer.echo(one_line(name))
+            for text in texts:
+                typer.echo(f"    {text.score:.3f}  {one_line(text.text)}")

@@ -1,11 +1,16 @@
 """`diptych duplicates`: photos that are there more than once."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diptych.cli.options import Json, Library, Model
 from diptych.cli.printing import one_line
+
+if TYPE_CHECKING:
+    from diptych.library.duplicates import Copy, Duplicates
+
+_JSON = ("width", "height", "size", "cosine", "is_exact")
 
 
 def duplicates(
@@ -19,14 +24,13 @@ def duplicates(
     [dim]Example: diptych duplicates --threshold 0.99[/dim]
     """
     import json
-    from dataclasses import asdict
 
     from diptych.library.library import PhotoLibrary
 
     with PhotoLibrary.open(library, model=model) as opened:
         groups = opened.duplicates(threshold=threshold)
     if as_json:
-        typer.echo(json.dumps([asdict(group) for group in groups], indent=2, default=str))
+        typer.echo(json.dumps([to_plain(group) for group in groups], indent=2))
         return
     for group in groups:
         typer.echo(f"keep   {one_line(group.keep.source)}  {group.keep.width} x {group.keep.height}")
@@ -35,3 +39,13 @@ def duplicates(
             typer.echo(f"  like {one_line(copy.source)}  {copy.width} x {copy.height}, {how}")
     if not groups:
         typer.echo(f"no duplicates (--threshold {threshold:g})")
+
+
+def to_plain(group: "Duplicates") -> dict[str, Any]:
+    """A group as `--json` prints it."""
+    return {"keep": _plain(group.keep), "others": [_plain(copy) for copy in group.others]}
+
+
+def _plain(copy: "Copy") -> dict[str, Any]:
+    plain = {name: getattr(copy, name) for name in _JSON}
+    return {"id": copy.id, "path": copy.source, "is_file": copy.source.is_file, **plain}

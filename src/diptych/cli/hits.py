@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from diptych.cli.printing import is_terminal, one_line, print_paths
+from diptych.cli.options import PAGES
+from diptych.cli.printing import describe_second, is_terminal, one_line, print_paths
+from diptych.files import check_writable
 
 if TYPE_CHECKING:
     from diptych.cli.terminal_pictures import Protocol
@@ -19,7 +21,7 @@ _JSON = ("score", "relevance", "width", "height", "taken_at", "second", "text")
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What was asked for; `pictures` is None where the terminal decides."""
+    """What was asked for; `pictures` is None where the terminal decides. A page that cannot be written is refused."""
 
     as_json: bool = False
     as_paths: bool = False
@@ -31,6 +33,8 @@ class Output:
     def __post_init__(self) -> None:
         if self.as_json and (self.as_paths or self.zero):
             raise ValueError("Give --json or --paths, not both: each is all that is printed.")
+        if self.html is not None:
+            check_writable(self.html, PAGES)
 
 
 def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *, title: str, first: int = 1) -> None:
@@ -42,7 +46,7 @@ def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *,
     if output.as_json:
         import json
 
-        typer.echo(json.dumps([as_plain(hit) for hit in hits], indent=2))
+        typer.echo(json.dumps([to_plain(hit) for hit in hits], indent=2))
     elif output.zero:
         print_paths([hit.source for hit in hits], end=b"\0")
     elif output.as_paths:
@@ -70,7 +74,7 @@ def _is_without_match(hits: "Sequence[Hit]") -> bool:
     return all(hit.relevance is not None and hit.relevance < MATCH_THRESHOLD for hit in hits)
 
 
-def as_plain(hit: "Hit") -> dict[str, Any]:
+def to_plain(hit: "Hit") -> dict[str, Any]:
     """A hit as `--json` prints it."""
     return {
         "id": hit.id,
@@ -78,13 +82,6 @@ def as_plain(hit: "Hit") -> dict[str, Any]:
         "is_file": hit.source.is_file,
         **{name: getattr(hit, name) for name in _JSON},
     }
-
-
-def describe_second(second: float) -> str:
-    """A moment of a video: 1:04.5, or 1:02:04.5 after the first hour."""
-    minutes, seconds = divmod(round(second, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
 def _columns(hit: "Hit") -> list[str]:

@@ -1,16 +1,12 @@
 """`diptych index`: folders of photos into the library."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, Model
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from diptych.library.indexing import IndexReport
+from diptych.cli.reports import run_index, say_skipped, summarise
 
 
 def index(
@@ -56,7 +52,7 @@ def index(
     from diptych.library.roots import folder_roots
 
     with PhotoLibrary.open(library, model=model, device=device, dtype=dtype, create_missing=True) as opened:
-        roots = folder_roots(folders or (), library=opened.folder, hidden=hidden, follow_links=follow_links)
+        roots = folder_roots(folders or (), hidden=hidden, follow_links=follow_links)
         if table is not None:
             roots.append(
                 CatalogueRoot(
@@ -65,43 +61,7 @@ def index(
             )
         elif not roots and not opened.roots():
             raise ValueError("The library knows no folder yet: name one, diptych index FOLDER.")
-        report = shown_to_the_end(opened.iter_index(*roots, retry_failures=retry_failures, vectors=vectors))
-    typer.echo(counted(report))
-    _say_what_is_missing(report)
-
-
-def shown_to_the_end(run: "Iterator[IndexReport]") -> "IndexReport":
-    """The last report of a run, whose progress is shown meanwhile."""
-    from diptych.library.indexing import IndexReport
-    from diptych.progress import Progress
-
-    report = IndexReport()
-    with Progress(total=None, label="Photos", unit="photos") as shown:
-        for report in run:
-            shown.update(report.done, report.total)
-    return report
-
-
-def counted(report: "IndexReport") -> str:
-    """What a run did, in one line."""
-    counts = {
-        "new": report.encoded,
-        "moved": report.moved,
-        "copies of known ones": report.copied,
-        "gone": report.forgotten,
-        "unchanged": report.unchanged,
-    }
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no photos"
-
-
-def _say_what_is_missing(report: "IndexReport") -> None:
-    for fault in report.faults:
-        typer.echo(f"diptych: {fault}", err=True)
-    if report.failed:
-        typer.echo(f"diptych: {report.failed:,} files could not be read: diptych library failures.", err=True)
-    if report.links:
-        typer.echo(f"diptych: {report.links:,} links were not followed (--follow-links).", err=True)
-    for folder in report.unread_folders:
-        typer.echo(f"diptych: {folder} could not be entered; what is known of it stays.", err=True)
-    for folder in report.absent_roots:
-        typer.echo(f"diptych: {folder} is not there, or empty: what is known of it stays.", err=True)
+        run = opened.iter_index(*roots, retry_failures=retry_failures, vectors=vectors)
+        report, failures = run_index(opened, run)
+    typer.echo(summarise(report))
+    say_skipped(report, failures, has_options=True)

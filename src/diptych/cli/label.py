@@ -1,13 +1,13 @@
 """`diptych label`: every photo of a folder or a library named by labels."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diptych.cli.options import (
+    PAGES,
     Device,
     DType,
     Json,
@@ -57,7 +57,8 @@ def label(
     [dim]Example: diptych label ~/Pictures --labels "dog,cat,beach" -o labels.csv[/dim]
     """
     from diptych.cli.labels import choose_class_names
-    from diptych.cli.pointing import refreshed, say_unseen
+    from diptych.cli.pointing import refresh, say_unseen
+    from diptych.files import check_writable
     from diptych.library.labelling import LabelRule
     from diptych.library.results import check_results_path
     from diptych.library.sheet import write_sheet
@@ -70,11 +71,12 @@ def label(
     if output is not None:
         check_results_path(output)
     if html is not None:
-        check_results_path(html, (".html",))
+        check_writable(html, PAGES)
     target = open_target(place, library=library, model=model, dtype=dtype, device=device)
     with target.library:
-        refreshed(target)
-        tally = _put(target.library.label(names, template, rule=rule, filters=target.filters), output, rule, as_json)
+        refresh(target)
+        rows = target.library.label(names, template, rule=rule, filters=target.filters)
+        tally = _count(rows, output, rule, as_json=as_json)
         if html is not None:
             groups = [(_heading(name, count), tally.sheet(target.library, name)) for name, count in tally.ranked()]
             write_sheet(html, f"Labels of {tally.photos:,} photos", groups)
@@ -83,27 +85,17 @@ def label(
         _print_summary(tally.ranked())
 
 
-def _put(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", as_json: bool) -> "Tally":
-    """Print the rows or write them, and count their labels."""
-    import json
-
+def _count(rows: "Iterable[Labelled]", output: Path | None, rule: "LabelRule", *, as_json: bool) -> "Tally":
+    """Give out the rows, and count their labels."""
+    from diptych.cli.rows import open_rows
     from diptych.library.labelling import list_columns, to_record
-    from diptych.library.results import open_results
     from diptych.library.tally import Tally
 
-    tally, printed = Tally(), []
-    writing = nullcontext() if output is None else open_results(output, list_columns(rule))
-    with writing as write:
+    tally = Tally()
+    with open_rows(output, list_columns(rule), as_json=as_json) as give:
         for row in rows:
-            if write is not None:
-                write(to_record(row, rule))
-            if as_json:
-                printed.append(to_record(row, rule))
-            elif output is None:
-                _print_row(row)
+            give(to_record(row, rule), _line(row))
             tally.add(row.id, row.source, _names(row))
-    if as_json:
-        typer.echo(json.dumps(printed, indent=2))
     return tally
 
 
@@ -123,9 +115,9 @@ def _heading(name: str | None, count: int) -> str:
     return f"{name or _NONE} ({count:,})"
 
 
-def _print_row(row: "Labelled") -> None:
+def _line(row: "Labelled") -> str:
     held = ", ".join(f"{label.name} {label.probability:.0%}" for label in row.labels)
-    typer.echo(f"{one_line(row.source)}  {held or _NONE}")
+    return f"{one_line(row.source)}  {held or _NONE}"
 
 
 def _print_summary(ranked: "list[tuple[str | None, int]]") -> None:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from diptych.cli.cluster import Place, VocabularyFile, check_target
-from diptych.cli.options import Library, Model
+from diptych.cli.options import Device, DType, GroupCount, Library, Model, Place, VocabularyFile
 from diptych.cli.printing import one_line
 
 
@@ -15,33 +14,31 @@ def map_photos(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write: .html to look around in, or .png.")
     ] = Path("diptych-map.html"),
-    clusters: Annotated[
-        int | None,
-        typer.Option(min=1, help="How many groups. \\[default: the root of how many photos there are, at most 40]"),
-    ] = None,
+    clusters: GroupCount = None,
     vocabulary: VocabularyFile = None,
     opens: Annotated[bool, typer.Option("--open", help="Show the file when it is written.")] = False,
     library: Library = None,
     model: Model = None,
+    dtype: DType = "auto",
+    device: Device = "auto",
 ) -> None:
     """Lay photos out on a plane, those that look alike near each other, in named groups.
 
     [dim]Example: diptych map ~/Pictures -o map.html --open[/dim]
     """
-    from diptych.cli.pointing import refreshed
+    from diptych.cli.pointing import refresh
+    from diptych.files import check_writable
     from diptych.library.map_image import write_png
     from diptych.library.map_page import write_page
     from diptych.library.target import open_target
     from diptych.library.vocabulary import read_texts
 
     writers = {".html": write_page, ".htm": write_page, ".png": write_png}
-    if output.suffix.lower() not in writers:
-        raise ValueError(f"A map is an .html page or a .png picture, got {output}.")
-    check_target(output)
+    check_writable(output, tuple(writers))
     words = None if vocabulary is None else read_texts(vocabulary)
-    target = open_target(place, library=library, model=model)
+    target = open_target(place, library=library, model=model, dtype=dtype, device=device)
     with target.library as opened:
-        refreshed(target)
+        refresh(target)
         made = opened.map(clusters, vocabulary=words, filters=target.filters)
     writers[output.suffix.lower()](made, output)
     if made.sheet is not None and made.sheet.unread:

@@ -1,14 +1,13 @@
 """`diptych moderate`: the photos of a folder or a library that a policy describes."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diptych.cli.options import Device, DType, Json, Library, Model, Place
-from diptych.cli.printing import one_line, print_table
+from diptych.cli.options import PAGES, Device, DType, Json, Library, Model, Place
+from diptych.cli.printing import describe_second, one_line, print_table
 
 if TYPE_CHECKING:
     from diptych.library.library import PhotoLibrary
@@ -46,7 +45,7 @@ def moderate(
 
     [dim]Example: diptych moderate uploads --policy policy.toml -o report.html[/dim]
     """
-    from diptych.cli.pointing import refreshed, say_unseen
+    from diptych.cli.pointing import refresh, say_unseen
     from diptych.library.policy import read_policy, read_sample_policy
     from diptych.library.results import SUFFIXES, check_results_path
     from diptych.library.target import open_target
@@ -57,14 +56,14 @@ def moderate(
     if policy is None:
         raise ValueError("Say what to look for: --policy FILE. --sample-policy prints one to begin with.")
     rules = read_policy(policy)
-    page = output if output is not None and output.suffix.lower() == ".html" else None
+    page = output if output is not None and output.suffix.lower() in PAGES else None
     if output is not None:
-        check_results_path(output, (".html", *SUFFIXES))
+        check_results_path(output, (*PAGES, *SUFFIXES))
     target = open_target(place, library=library, model=model, dtype=dtype, device=device)
     with target.library:
-        refreshed(target)
+        refresh(target)
         photos = target.library.moderate(rules, filters=target.filters)
-        tally = _put(photos, None if page else output, every=every, is_shown=output is None, as_json=as_json)
+        tally = _count(photos, output, every=every, as_json=as_json)
         if page is not None:
             _write_page(page, target.library, rules, tally)
         say_unseen(target, tally.photos)
@@ -74,29 +73,19 @@ def moderate(
         raise typer.Exit(FOUND)
 
 
-def _put(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, is_shown: bool, as_json: bool) -> "Tally":
-    """Print the findings or write them, and count them by category."""
-    import json
-
+def _count(photos: "Iterable[Moderated]", output: Path | None, *, every: bool, as_json: bool) -> "Tally":
+    """Give out the findings, and count them by category."""
+    from diptych.cli.rows import open_rows
     from diptych.library.moderation import COLUMNS, to_record
-    from diptych.library.results import open_results
     from diptych.library.tally import Named, Tally
 
-    tally, printed = Tally(), []
-    writing = nullcontext() if output is None else open_results(output, COLUMNS)
-    with writing as write:
+    tally = Tally()
+    with open_rows(output, COLUMNS, as_json=as_json) as give:
         for photo in photos:
             for reason in photo.reasons if every else photo.found:
-                if write is not None:
-                    write(to_record(photo, reason))
-                if as_json:
-                    printed.append(to_record(photo, reason))
-                elif is_shown:
-                    _print_reason(photo, reason)
+                give(to_record(photo, reason), _line(photo, reason))
             found = [Named(each.category.name, each.probability, _why(each), each.second) for each in photo.found]
             tally.add(photo.id, photo.source, found)
-    if as_json:
-        typer.echo(json.dumps(printed, indent=2))
     return tally
 
 
@@ -112,12 +101,12 @@ def _write_page(page: Path, library: "PhotoLibrary", policy: "Policy", tally: "T
 
 
 def _why(reason: "Reason") -> str:
-    second = "" if reason.second is None else f", at second {reason.second:.1f}"
+    second = "" if reason.second is None else f", at {describe_second(reason.second)}"
     return f"{reason.probability:.0%} ({reason.above:+.0%}), {reason.prompt!r} cosine {reason.cosine:.3f}{second}"
 
 
-def _print_reason(photo: "Moderated", reason: "Reason") -> None:
-    typer.echo(f"{one_line(photo.source)}  {reason.category.action}: {reason.category.name} {_why(reason)}")
+def _line(photo: "Moderated", reason: "Reason") -> str:
+    return f"{one_line(photo.source)}  {reason.category.action}: {reason.category.name} {_why(reason)}"
 
 
 def _print_summary(policy: "Policy", tally: "Tally") -> None:

@@ -1,9 +1,12 @@
 """Options that several verbs take, with one meaning and one help text."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+PAGES: Final = (".html", ".htm")
+"""How the name of a page ends that a verb writes."""
 
 Model = Annotated[
     str | None,

@@ -69,6 +69,13 @@ def one_line(path: Path | str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def describe_second(second: float) -> str:
+    """A moment of a video: 1:04.5, or 1:02:04.5 after the first hour."""
+    minutes, seconds = divmod(round(second, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
+
+
 def print_paths(paths: "Sequence[str]", *, end: bytes) -> None:
     """Paths as the file system has them, byte for byte, whatever the encoding of the output."""
     import io

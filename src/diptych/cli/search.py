@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diptych.cli.hits import Output, show_hits
-from diptych.cli.options import Json, Library, Model
+from diptych.cli.options import Device, DType, Json, Library, Model
 
 if TYPE_CHECKING:
     from diptych.library.filters import Near
@@ -43,6 +43,8 @@ def search(
     ] = None,
     library: Library = None,
     model: Model = None,
+    dtype: DType = "auto",
+    device: Device = "auto",
     top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
     skip: Annotated[int, typer.Option(min=0, help="How many of the best to leave out, for the next page.")] = 0,
     threshold: Annotated[float, typer.Option(help="Only photos of at least this cosine.")] = -1.0,
@@ -86,15 +88,19 @@ def search(
         fields=tuple(map(parse_field_filter, field or ())),
         where=where,
     )
-    with PhotoLibrary.open(library, model=model) as opened:
+    with PhotoLibrary.open(library, model=model, device=device, dtype=dtype) as opened:
         hits = opened.search(terms, filters=filters, top=top, skip=skip, threshold=threshold)
         show_hits(opened, hits, output, title=" + ".join([*filter(None, [query]), *names]), first=skip + 1)
 
 
 def similar(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture, of the library or not.")],
+    photo: Annotated[
+        str, typer.Argument(metavar="PHOTO", help="A file, of the library or not; photo:17 of the library.")
+    ],
     library: Library = None,
     model: Model = None,
+    dtype: DType = "auto",
+    device: Device = "auto",
     top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
     as_json: Json = False,
     as_paths: Paths = False,
@@ -107,15 +113,15 @@ def similar(
 
     [dim]Example: diptych similar beach.jpg[/dim]
     """
+    from diptych.cli.pointing import parse_photo
     from diptych.library.library import PhotoLibrary
-    from diptych.library.query import Picture, Term
 
     output = Output(as_json=as_json, as_paths=as_paths, zero=zero, html=html, opens=opens, pictures=pictures)
-    path = photo.expanduser().resolve()
-    with PhotoLibrary.open(library, model=model) as opened:
-        hits = opened.search([Term(Picture(str(path)))], top=top + 1)
-        others = [hit for hit in hits if hit.source != str(path)][:top]
-        show_hits(opened, others, output, title=f"Like {path.name}")
+    number = parse_photo(photo)
+    path = Path(photo).expanduser()
+    with PhotoLibrary.open(library, model=model, device=device, dtype=dtype) as opened:
+        hits = opened.similar(path if number is None else number, top=top)
+        show_hits(opened, hits, output, title=f"Like {photo if number is not None else path.name}")
 
 
 def _terms(query: str | None, images: list[Path] | None) -> "list[Term]":

@@ -24,9 +24,12 @@ def export(
     [dim]Example: diptych library export photos.parquet[/dim]
     """
     from diptych.library.library import PhotoLibrary
+    from diptych.library.results import check_results_path
 
     if dtype not in (None, "float16", "float32"):
         raise ValueError(f"--dtype is float16 or float32, got {dtype!r}.")
+    if target.suffix.lower() == ".parquet":
+        check_results_path(target)
     with PhotoLibrary.open(library, model=model) as opened:
         count = opened.export(target, dtype="float32" if dtype == "float32" else "float16" if dtype else None)
     typer.echo(f"{count:,} vectors in {target}")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from diptych.cli.index import counted, shown_to_the_end
 from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, Model
+from diptych.cli.reports import run_index, say_skipped, summarise
 
 
 def watch(
@@ -33,12 +33,13 @@ def watch(
     from diptych.library.watching import watch as watch_roots
 
     with PhotoLibrary.open(library, model=model, device=device, dtype=dtype, create_missing=True) as opened:
-        roots = folder_roots(folders or (), library=opened.folder, hidden=hidden, follow_links=follow_links)
+        roots = folder_roots(folders or (), hidden=hidden, follow_links=follow_links)
         roots = roots or opened.roots()
         if not roots:
             raise ValueError("The library knows no folder yet: name one, diptych watch FOLDER.")
         typer.echo(f"diptych: watching {', '.join(str(root.path) for root in roots)} (Ctrl-C ends it)", err=True)
         for run in watch_roots(opened, roots, stop=threading.Event()):
-            report = shown_to_the_end(run)
+            report, failures = run_index(opened, run)
             if report.done or report.forgotten:
-                typer.echo(f"{time.strftime('%H:%M:%S')}  {counted(report)}")
+                typer.echo(f"{time.strftime('%H:%M:%S')}  {summarise(report)}")
+            say_skipped(report, failures, has_options=True)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from diptych.errors import DiptychError, needs_extra
-from diptych.files import atomic_write
+from diptych.errors import needs_extra
+from diptych.files import atomic_write, check_writable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,13 +24,8 @@ _BETWEEN: Final = "; "  # the items of a list, in CSV
 
 
 def check_results_path(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> None:
-    """Raise before the work rather than after it: ValueError for a name of no format, DiptychError for a bad place."""
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"{path} must end in {' or '.join(filter(None, [', '.join(suffixes[:-1]), suffixes[-1]]))}.")
-    if path.is_dir():
-        raise DiptychError(f"{path} is a folder, where a file is to be written.")
-    if not path.absolute().parent.is_dir():
-        raise DiptychError(f"{path} cannot be written: there is no folder {path.parent}.")
+    """`check_writable` for a file of rows; DiptychError, too, where pyarrow is needed and not installed."""
+    check_writable(path, suffixes)
     if path.suffix.lower() == ".parquet":
         _parquet()
 

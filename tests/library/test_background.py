@@ -26,7 +26,7 @@ def encoder() -> NumpyEncoder:
 
 def model_of(encoder: NumpyEncoder) -> Model:
     fingerprint, width = encoder.fingerprint, encoder.embed_dim
-    return Model(id=1, fingerprint=fingerprint, name="postcard", width=width, dtype="float16", revision=0)
+    return Model(id=1, fingerprint=fingerprint, name="postcard", width=width, dtype="float16")
 
 
 @pytest.fixture

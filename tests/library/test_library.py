@@ -17,6 +17,7 @@ from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
 from diptych.library.indexing import IndexReport
 from diptych.library.library import PhotoLibrary
+from diptych.library.query import Term, Words
 
 PHOTOGRAPHS = {path.stem: path for path in find_photographs()}
 PICTURES = {"cat": "chelsea", "coffee": "coffee", "rocket": "rocket", "astronaut": "astronaut"}
@@ -323,3 +324,96 @@ def test_one_who_searches_on_sees_what_another_changes(
         indexed(library, photos)
         assert paths(reader, "a cat") == paths(library, "a cat")
         assert len(paths(reader, "a cat")) == 3
+
+
+def test_what_went_is_passed_over_and_the_matrix_kept(library: PhotoLibrary, photos: Path) -> None:
+    indexed(library, photos)
+    written = (library.folder / "matrix-1" / "vectors.npy").stat().st_mtime_ns
+    (photos / "coffee.jpg").unlink()
+    indexed(library, photos)
+    assert set(paths(library, "coffee", top=10)) == {"cat.jpg", "rocket.jpg", "astronaut.jpg"}
+    assert len(paths(library, "coffee", top=2, skip=2)) == 1
+    assert paths(library, "coffee", filters=Filters(format="JPEG"), top=10) == paths(library, "coffee", top=10)
+    assert library.duplicates(threshold=0.01)[0].keep.id != 0
+    assert library.check().faults == ()
+    assert (library.folder / "matrix-1" / "vectors.npy").stat().st_mtime_ns == written
+
+
+def test_a_check_compares_the_matrix_with_the_database(library: PhotoLibrary, photos: Path) -> None:
+    indexed(library, photos)
+    vectors = np.load(library.folder / "matrix-1" / "vectors.npy")
+    vectors[[0, 1]] = vectors[[1, 0]]
+    np.save(library.folder / "matrix-1" / "vectors.npy", vectors)
+    assert [fault.partition(":")[0] for fault in library.check().faults] == [
+        "the matrix of postcard is not what the database has"
+    ]
+
+
+def test_like_a_photo_by_number_path_or_any_picture(library: PhotoLibrary, photos: Path, tmp_path: Path) -> None:
+    indexed(library, photos)
+    cat = ids(library)["cat.jpg"]
+    by_number = [hit.id for hit in library.similar(cat)]
+    assert cat not in by_number
+    assert [hit.id for hit in library.similar(photos / "animals" / "cat.jpg")] == by_number
+    shutil.copy(photos / "animals" / "cat.jpg", tmp_path / "other.jpg")
+    assert library.similar(tmp_path / "other.jpg", top=1)[0].id == cat
+    assert library.similar(cat, filters=Filters(folder=photos / "animals")) == []
+
+
+def test_only_what_stands_out_where_that_is_asked_for(library: PhotoLibrary, photos: Path) -> None:
+    indexed(library, photos)
+    hits = library.search("a cup of coffee", top=10)
+    least = sorted(hit.relevance or 0.0 for hit in hits)[2]
+    relevant = library.search("a cup of coffee", min_relevance=least)
+    assert {hit.id for hit in relevant} == {hit.id for hit in hits if (hit.relevance or 0.0) >= least}
+    with pytest.raises(ValueError, match="Only queries in words"):
+        library.search("photo:1", min_relevance=0.5)
+
+
+def test_a_model_is_forgotten_with_its_vectors(library: PhotoLibrary, photos: Path) -> None:
+    indexed(library, photos)
+    with pytest.raises(LibraryError, match="holds no vectors of other, only of postcard"):
+        library.forget_model("other")
+    assert library.forget_model("postcard") == 4
+    assert (library.photos(), list(library.folder.glob("matrix-*"))) == ([], [])
+    assert indexed(library, photos).encoded == 4
+    assert library.check().faults == ()
+
+
+def test_pictures_join_no_chain(library: PhotoLibrary, tmp_path: Path, encoder: TorchEncoder) -> None:
+    with Image.open(PHOTOGRAPHS["chelsea"]) as cat, Image.open(PHOTOGRAPHS["coffee"]) as cup:
+        one, other = (picture.convert("RGB").resize((128, 128)) for picture in (cat, cup))
+    (tmp_path / "blends").mkdir()
+    for step in range(11):
+        Image.blend(one, other, step / 10).save(tmp_path / "blends" / f"{step:02d}.png")
+    indexed(library, tmp_path / "blends")
+    vectors = {photo["id"]: library.vector(photo["id"]) for photo in library.photos()}
+    for group in library.duplicates(threshold=0.9):
+        for copy in group.others:
+            assert float(vectors[copy.id] @ vectors[group.keep.id]) >= 0.9 - 1e-3
+            assert copy.cosine >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"top": 0}, "top is at least 1"),
+        ({"skip": -3}, "skip at least 0"),
+        ({"where": "nonsense"}, "The filter is not SQL"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_asked_is_said(
+    library: PhotoLibrary, photos: Path, given: dict[str, object], message: str
+) -> None:
+    indexed(library, photos)
+    with pytest.raises(ValueError, match=message):
+        paths(library, "a cat", **given)
+    with pytest.raises(ValueError, match="A weight is from"):
+        library.search([Term(Words("cat"), float("nan"))])
+
+
+def test_where_speaks_of_photos_alone(library: PhotoLibrary, photos: Path) -> None:
+    indexed(library, photos)
+    assert paths(library, "a cat", where="path LIKE 'animals/%'") == ["cat.jpg"]
+    assert len(paths(library, "a cat", where="id > 1")) == 3

@@ -130,7 +130,7 @@ def test_without_the_packages_the_files_are_said_and_tried_again(folder: Path, t
         "from diptych.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "1 new\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1 new, 2 not readable\n"), done.stderr
     with PhotoLibrary.open(tmp_path / "library") as library:
         assert {failure.source.path.name: failure.reason for failure in library.failures()} == {
             "film.mp4": 'videos need PyAV, which is not installed: pip install "diptych[video]"',

@@ -42,7 +42,7 @@ def test_a_query_is_its_terms(query: str, terms: list[Term]) -> None:
         ("dog +", "A term is empty"),
         ("+ dog", "A term is empty"),
         ("-", "A term is empty"),
-        ("0:dog", "The weight 0 is not above 0"),
+        ("0:dog", "The weight 0 is not from 0.001 to 1,000"),
         ("2:", "A term is empty"),
         ('""', "A term is empty"),
         ("img:", "A term is empty"),

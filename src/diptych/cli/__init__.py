@@ -58,7 +58,10 @@ def _interrupted() -> int:
 
 
 def _report(error: object, *, status: int = 1) -> int:
-    print(f"diptych: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+    line = " ".join(str(error).split())
+    # Names of files and what servers answer may hold what a terminal obeys.
+    shown = line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    print(f"diptych: {shown}", file=sys.stderr)  # noqa: T201
     return status
 
 

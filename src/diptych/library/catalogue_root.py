@@ -13,7 +13,7 @@ from diptych.library.cells import AddressImage, BytesImage, FileImage
 from diptych.library.metadata import PhotoFacts
 from diptych.library.reading import ChangingFileError, EncoderInput, PhotoFile, content_hash, facts_in
 from diptych.library.roots import Scan
-from diptych.library.walk import FoundFile
+from diptych.library.walk import FoundFile, storable_time
 
 _FETCH_SECONDS: Final = 30.0
 
@@ -41,6 +41,8 @@ class CatalogueRoot:
 
     def scan(self) -> Scan:
         """All rows that name a picture. Raises DiptychError for a table that is not there or cannot be read."""
+        if not self.path.exists():
+            return Scan(found=[], unread=("",))
         catalogue = self._catalogue()
         found = [found_of(row) for row in catalogue]
         return Scan(found=found, faults=catalogue.faults.lines())
@@ -70,7 +72,7 @@ def found_of(row: Row) -> FoundFile:
             source = str(path)
             try:
                 status = path.stat()
-                size, stamp = status.st_size, status.st_mtime_ns
+                size, stamp = status.st_size, storable_time(status.st_mtime_ns)
             except (OSError, ValueError):  # a name that no file can have
                 pass
         case AddressImage(url):

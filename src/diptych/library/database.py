@@ -10,8 +10,8 @@ from typing import Final
 from diptych.errors import DiptychError
 from diptych.library.filters import distance_km
 from diptych.library.schema import MIGRATIONS, VERSION
+from diptych.library.walk import LIBRARY_FILE
 
-NAME: Final = "library.db"
 _APPLICATION: Final = 0x44495054  # "DIPT" in the file's header, so that no other database is taken for a library
 _PATIENCE_SECONDS: Final = 10.0  # for a lock that another process holds for one commit
 
@@ -23,10 +23,10 @@ class LibraryError(DiptychError):
 def create(folder: Path) -> None:
     """Make an empty library where there is none. LibraryError for a folder that holds other things."""
     try:
-        if folder.exists() and any(entry.name != NAME for entry in folder.iterdir()) and not (folder / NAME).exists():
+        if folder.exists() and any(folder.iterdir()) and not (folder / LIBRARY_FILE).exists():
             raise LibraryError(f"{folder} holds other files and no library; give --library a new folder.")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / NAME, os.O_CREAT | os.O_RDWR, 0o600)
+        descriptor = os.open(folder / LIBRARY_FILE, os.O_CREAT | os.O_RDWR, 0o600)
         os.close(descriptor)
     except OSError as error:
         raise LibraryError(f"{folder} cannot hold a library ({(error.strerror or str(error)).lower()}).") from error
@@ -37,7 +37,7 @@ def connect(folder: Path) -> sqlite3.Connection:
 
     Raises LibraryError where there is no library, or none that this version can use.
     """
-    path = folder / NAME
+    path = folder / LIBRARY_FILE
     if not path.is_file():
         raise LibraryError(f"There is no library in {folder}: `diptych index FOLDER` makes one.")
     try:

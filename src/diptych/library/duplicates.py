@@ -1,13 +1,18 @@
 """Pictures that are there more than once: byte for byte, or nearly, by their cosine; videos only byte for byte."""
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from diptych.encode.encoder import Features
+from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
 from diptych.library.paths import LOCATED, Source, source_of
+from diptych.library.photos import select_photos
+from diptych.progress import track
 
 _ROWS_AT_ONCE = 1_024
 
@@ -27,103 +32,93 @@ class Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """A group; `keep` has the most pixels, of those the most bytes, of those the shortest path."""
+    """A group; `keep` has the most pixels, of those the most bytes, of those the shortest path.
+
+    Each of the others has its bytes, or a cosine with it of at least the threshold, the nearest first.
+    """
 
     keep: Copy
     others: tuple[Copy, ...]
 
 
-def find_duplicates(database: sqlite3.Connection, matrix: Matrix, *, threshold: float) -> list[Duplicates]:
-    """Groups of photos of which each is at least `threshold` (a cosine) near to another, the largest groups first."""
-    groups = _Groups(len(matrix))
-    videos = [row[0] for row in database.execute("SELECT id FROM photos WHERE seconds IS NOT NULL")]
-    for one, other in _near_pairs(matrix, np.flatnonzero(~np.isin(matrix.photos, videos)), threshold):
-        groups.join(one, other)
-    for rows in _same_bytes(database, matrix):
-        for row in rows[1:]:
-            groups.join(rows[0], row)
-    found = [group for rows in groups.of_several() if (group := _described(database, matrix, rows)) is not None]
-    return sorted(found, key=lambda group: -len(group.others))
-
-
-class _Groups:
-    """Rows that belong together, by union and find."""
-
-    def __init__(self, count: int) -> None:
-        self._parents = list(range(count))
-
-    def join(self, one: int, other: int) -> None:
-        """Put both rows, and whatever belongs to them, into one group."""
-        self._parents[self._first(other)] = self._first(one)
-
-    def of_several(self) -> list[list[int]]:
-        """The groups of more than one row."""
-        members: dict[int, list[int]] = {}
-        for row in range(len(self._parents)):
-            members.setdefault(self._first(row), []).append(row)
-        return [rows for rows in members.values() if len(rows) > 1]
-
-    def _first(self, row: int) -> int:
-        while self._parents[row] != row:
-            self._parents[row] = self._parents[self._parents[row]]
-            row = self._parents[row]
-        return row
-
-
-def _near_pairs(matrix: Matrix, rows: Ids, threshold: float) -> Iterator[tuple[int, int]]:
-    """Those of some rows that are near to each other, each pair once."""
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        ones = rows[first : first + _ROWS_AT_ONCE]
-        block = matrix.rows(ones)
-        for start in range(first, len(rows), _ROWS_AT_ONCE):
-            others = rows[start : start + _ROWS_AT_ONCE]
-            near = block @ (block if start == first else matrix.rows(others)).T >= threshold
-            for i, j in np.argwhere(near).tolist():
-                if ones[i] < others[j]:
-                    yield int(ones[i]), int(others[j])
-
-
-def _same_bytes(database: sqlite3.Connection, matrix: Matrix) -> Iterator[list[int]]:
+def find_duplicates(
+    database: sqlite3.Connection, matrix: Matrix, *, threshold: float, filters: Filters
+) -> list[Duplicates]:
+    """Groups of photos that are there more than once, the largest first; no photo is in two."""
+    columns = f"photos.id, hash, width, height, size, photos.seconds AS length, {LOCATED}"
     row_of = {photo: row for row, photo in enumerate(matrix.photos.tolist())}
-    same: dict[bytes, list[int]] = {}
-    for photo, content in database.execute("SELECT id, hash FROM photos ORDER BY id"):
-        if photo in row_of:
-            same.setdefault(content, []).append(row_of[photo])
-    yield from (rows for rows in same.values() if len(rows) > 1)
+    found = [photo for photo in select_photos(database, columns, filters) if photo["id"] in row_of]
+    found = list(_each_file_once(sorted(found, key=_worth, reverse=True)))
+    keeper = _same_bytes(found)
+    pictures = [i for i, photo in enumerate(found) if keeper[i] == i and photo["length"] is None]
+    near = _near_keeper(matrix, np.array([row_of[found[i]["id"]] for i in pictures], np.int64), threshold)
+    for place, of in enumerate(near.tolist()):
+        keeper[pictures[place]] = pictures[of]
+    groups: dict[int, list[int]] = {}
+    for i, of in enumerate(keeper):
+        kept = keeper[of]  # a copy of one that is itself near to another
+        if kept != i:
+            groups.setdefault(kept, []).append(i)
+    made = [_group(matrix, row_of, found[kept], [found[i] for i in others]) for kept, others in groups.items()]
+    return sorted(made, key=lambda group: -len(group.others))
 
 
-def _described(database: sqlite3.Connection, matrix: Matrix, rows: Sequence[int]) -> Duplicates | None:
-    """The group of some rows; None where less than two photos of it are still there."""
-    facts = {}
-    for row in rows:
-        found = database.execute(
-            f"SELECT photos.id, hash, width, height, size, {LOCATED} FROM photos JOIN roots ON roots.id = root_id "
-            "WHERE photos.id = ?",
-            (int(matrix.photos[row]),),
-        ).fetchone()
-        if found is not None:
-            facts[row] = found
-    if len({found["id"] for found in facts.values()}) < 2:
-        return None
-    order = sorted(facts, key=lambda row: _worth(facts[row]), reverse=True)
-    best = order[0]
-    kept = matrix.rows(np.array([best]))[0]
-    copies: dict[int, Copy] = {}
-    for row in order:
-        found = facts[row]
-        copy = Copy(
-            id=found["id"],
-            source=source_of(found),
-            width=found["width"],
-            height=found["height"],
-            size=found["size"],
-            cosine=float(matrix.rows(np.array([row]))[0] @ kept),
-            is_exact=found["hash"] == facts[best]["hash"],
+def _each_file_once(found: Sequence[sqlite3.Row]) -> Iterator[sqlite3.Row]:
+    """Without a file's other names: links to it, which may share its bytes and are not to be deleted for copies."""
+    seen: set[tuple[str, int]] = set()
+    for photo in found:
+        place = (os.path.realpath(source_of(photo)), 0) if source_of(photo).is_file else ("", photo["id"])
+        if place not in seen:
+            seen.add(place)
+            yield photo
+
+
+def _same_bytes(found: Sequence[sqlite3.Row]) -> list[int]:
+    """For each photo the first that has its bytes."""
+    first: dict[bytes, int] = {}
+    return [first.setdefault(photo["hash"], i) for i, photo in enumerate(found)]
+
+
+def _near_keeper(matrix: Matrix, rows: Ids, threshold: float) -> Ids:
+    """For each of some rows, best first, the place of the first kept one that is so near; its own where none is.
+
+    Only what is near to a kept one goes: no chain of small steps joins what is unlike.
+    """
+    keeper = np.arange(len(rows))
+    for first in track(range(0, len(rows), _ROWS_AT_ONCE), total=None, label="Comparing", unit="thousands"):
+        block = matrix.rows_in_any_order(rows[first : first + _ROWS_AT_ONCE])
+        own = np.arange(first, first + len(block))
+        near = block @ block.T >= threshold
+        for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
+            if keeper[first + i] == first + i:
+                others = first + i + 1 + np.flatnonzero(near[i, i + 1 :])
+                keeper[others[keeper[others] == others]] = first + i
+        kept = np.flatnonzero(keeper[own] == own)
+        for start in range(first + len(block), len(rows), _ROWS_AT_ONCE):
+            near = block[kept] @ matrix.rows_in_any_order(rows[start : start + _ROWS_AT_ONCE]).T >= threshold
+            others = np.arange(start, start + near.shape[1])
+            joins = near.any(axis=0) & (keeper[others] == others)
+            keeper[others[joins]] = first + kept[near.argmax(axis=0)[joins]]
+    return keeper
+
+
+def _group(matrix: Matrix, row_of: dict[int, int], keep: sqlite3.Row, others: Sequence[sqlite3.Row]) -> Duplicates:
+    photos = [keep, *others]
+    vectors: Features = matrix.rows_in_any_order(np.array([row_of[photo["id"]] for photo in photos], np.int64))
+    kept, *copies = (
+        Copy(
+            id=photo["id"],
+            source=source_of(photo),
+            width=photo["width"],
+            height=photo["height"],
+            size=photo["size"],
+            cosine=min(1.0, float(vector @ vectors[0])),
+            is_exact=photo["hash"] == keep["hash"],
         )
-        copies.setdefault(copy.id, copy)
-    keep, *others = copies.values()
-    return Duplicates(keep=keep, others=tuple(others))
+        for photo, vector in zip(photos, vectors, strict=True)
+    )
+    return Duplicates(keep=kept, others=tuple(sorted(copies, key=lambda copy: -copy.cosine)))
 
 
 def _worth(photo: sqlite3.Row) -> tuple[int, int, int, int]:
-    return photo["width"] * photo["height"], photo["size"], -len(photo["path"]), -photo["id"]
+    return photo["width"] * photo["height"], photo["size"], -len(source_of(photo)), -photo["id"]

@@ -1,15 +1,16 @@
 """Which photos may be found at all: folder, time, camera, size, place, format, columns of a catalogue, as SQL."""
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from diptych.library.field_filters import FieldFilter
-from diptych.library.paths import stored
+from diptych.library.paths import absolute
 
 _EARTH_KM: Final = 6_371.0
-_DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?")
+_DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +33,11 @@ class Near:
 class Filters:
     """All of what is given must hold. Dates are of the camera's clock, 2024, 2024-05 or 2024-05-31, both ends included.
 
-    `folder` is one under which photos lie, as an absolute path.
+    `folder` is one under which photos lie.
     `where` is SQL over the columns of the table `photos`, for those who own the library: never from a request.
     """
 
-    folder: str | None = None
+    folder: str | os.PathLike[str] | None = None
     since: str | None = None
     until: str | None = None
     camera: str | None = None  # a part of the name, in any case
@@ -64,9 +65,9 @@ class Filters:
     def _parts(self) -> list[tuple[str, tuple[object, ...]]]:
         parts: list[tuple[str, tuple[object, ...]]] = []
         if self.folder is not None:
-            folder = self.folder.rstrip("/") + "/"
-            begins = "substr(roots.path || '/' || photos.path, 1, ?) = ?"
-            parts.append((begins, (len(folder), stored(folder))))
+            folder = os.fsencode(str(absolute(self.folder)).rstrip("/") + "/")  # bytes: names need not be UTF-8
+            whole = "coalesce(photos.source, rtrim(roots.path, '/') || '/' || photos.path)"
+            parts.append((f"substr(CAST({whole} AS BLOB), 1, ?) = ?", (len(folder), folder)))
         if self.since is not None:
             parts.append(("photos.taken_at >= ?", (self.since,)))
         if self.until is not None:  # "2024-05" ends with the last of what begins with it
@@ -82,7 +83,7 @@ class Filters:
             parts.append(("distance_km(photos.latitude, photos.longitude, ?, ?) <= ?", place))
         parts += [field.sql() for field in self.fields]
         if self.where is not None:
-            parts.append((self.where, ()))
+            parts.append((f"photos.id IN (SELECT id FROM photos WHERE {self.where})", ()))
         return parts
 
 

@@ -4,8 +4,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, TypeVar, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from diptych.library.roots import Root
 from diptych.library.walk import FoundFile
 
 _COMMIT_SECONDS, _COMMIT_PHOTOS = 5.0, 500
+Stored = TypeVar("Stored")
 
 
 @dataclass(kw_only=True)
@@ -35,6 +36,7 @@ class IndexReport:
     failed: int = 0
     unchanged: int = 0
     forgotten: int = 0
+    described: int = 0  # rows of catalogues that say something else now
     known_failures: int = 0
     absent_roots: list[str] = field(default_factory=list)
     unread_folders: list[str] = field(default_factory=list)
@@ -69,7 +71,7 @@ def index(
     with Job(database, [str(root.path) for root in roots], model, report) as job:
         changes = [found for root in roots if (found := _changes(database, root, model, retry_failures, report))]
         report.total = sum(len(each.to_read) for each in changes)
-        yield report
+        yield replace(report)
         indexer = _Indexer(database, encoder, model, report, job)
         indexer.missing = {each.number: dict(each.missing) for each in changes}
         for each in changes:
@@ -81,7 +83,8 @@ def index(
                 photos.forget_photos(database, (known.id for known in left.values()))
                 report.forgotten += len(left)
                 database.execute("UPDATE roots SET scanned_at = ? WHERE id = ?", (time.time(), each.number))
-    yield report
+            photos.prune_gone(database)
+    yield replace(report)
 
 
 def _changes(
@@ -91,7 +94,8 @@ def _changes(
     scan = root.scan()
     with transaction(database):
         number = photos.root_id(database, root.path, kind=root.kind, settings=root.settings)
-    known, failures = photos.known_photos(database, number, model), photos.known_failures(database, number)
+    known = _beginning(scan.within, photos.known_photos(database, number, model))
+    failures = _beginning(scan.within, photos.known_failures(database, number))
     to_read, gone, missing = [], set(failures), dict(known)
     for found in scan.found:
         before = missing.pop(found.path, None)
@@ -114,8 +118,12 @@ def _changes(
     with transaction(database):
         photos.forget_failures(database, number, [path for path in gone if not (unread and path.startswith(unread))])
         if root.kind != "folder":
-            photos.describe_photos(database, number, scan.found)
+            report.described += photos.describe_photos(database, number, scan.found)
     return _Changes(number=number, root=root, to_read=to_read, missing=missing)
+
+
+def _beginning(within: str, by_path: dict[str, Stored]) -> dict[str, Stored]:
+    return {path: each for path, each in by_path.items() if path.startswith(within)} if within else by_path
 
 
 @dataclass(kw_only=True)
@@ -162,12 +170,12 @@ class _Indexer:
                 self._advance()
                 if self._is_due():
                     self.commit()
-                    yield self.report
+                    yield replace(self.report)
         except (KeyboardInterrupt, GeneratorExit):  # what was encoded is worth a commit
             self.commit()
             raise
         self.commit()
-        yield self.report
+        yield replace(self.report)
 
     def commit(self) -> None:
         """All that is ready, with its vectors, at once."""
@@ -266,4 +274,4 @@ class _Indexer:
 
 def _reason(file: IndexedFile, error: ImageError) -> str:
     """Without the path, which stands beside it."""
-    return str(error).partition(": ")[2] if str(error).startswith(file.name) else str(error)
+    return str(error).removeprefix(f"{file.name}: ").removeprefix(f"{file.name!a}: ")

@@ -1,9 +1,11 @@
 """The face of a library, for Python, the command line and the server."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,7 +14,6 @@ from diptych.checkpoints.postcard import POSTCARD
 from diptych.encode.encoder import Encoder, Features
 from diptych.library import photos, upkeep
 from diptych.library.background import has_relevance, open_background
-from diptych.library.catalogue_root import CatalogueRoot
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.embedding_files import open_embeddings
@@ -21,13 +22,14 @@ from diptych.library.filters import Filters
 from diptych.library.importing import ImportReport, Place, import_embeddings
 from diptych.library.indexing import IndexReport, index
 from diptych.library.jobs import recent_jobs
+from diptych.library.known_roots import known_roots, settle_roots
 from diptych.library.lock import only_writer
 from diptych.library.matrix import Matrix, open_matrix
 from diptych.library.paths import Source, absolute, restored, source_of
 from diptych.library.photos import Model, VectorDtype
-from diptych.library.query import Photo, Term, parse_query
-from diptych.library.roots import FolderRoot, Root, folder_roots
-from diptych.library.search import Hit, allowed_photos, best_rows, hits, photo_vector, query_vector
+from diptych.library.query import Photo, Picture, Term, parse_query
+from diptych.library.roots import Root, folder_roots
+from diptych.library.search import Hit, allowed_photos, best_rows, hits, is_relevant, photo_vector, query_vector
 from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnails
 from diptych.library.upkeep import CheckReport
 
@@ -122,21 +124,20 @@ class PhotoLibrary:
     ) -> Iterator[IndexReport]:
         """Bring the library to what folders and catalogues hold, by default all it knows; a report after each commit.
 
-        Each report is the same object, grown. `vectors` is how a model's vectors are stored from its first photo on, by
-        default as float16, which changes a cosine by less than 0.001. Raises LibraryError where another process is
-        indexing, or a catalogue cannot be read.
+        `vectors` is how a model's vectors are stored from its first photo on, by default as float16, which changes a
+        cosine by less than 0.001. Raises LibraryError where another process is indexing, for a folder that never was
+        there, or a catalogue that cannot be read.
         """
 
         def bulk() -> Encoder:
             self._bulk = self._given or self._bulk or self._load(items=_MANY, preprocess="fast")
             return self._bulk
 
-        # Most runs find nothing new, and need no more than the fingerprint of the weights: that costs no torch.
-        light = self._light = self._given or self._bulk or self._light or self._load(items=1)
-
         with only_writer(self.folder):
-            chosen = [self._root(root) for root in roots] or self.roots()
-            model = photos.add_model(self._database, light, self.model_name, dtype=vectors)
+            chosen = settle_roots(self._database, [_root(root) for root in roots]) or self.roots()
+            # Most runs find nothing new, and need no more than the fingerprint of the weights: that costs no torch.
+            light = self._light = self._given or self._bulk or self._light or self._load(items=1)
+            model = photos.add_model(self._database, light, lasting_name(self.model_name), dtype=vectors)
             yield from index(self._database, chosen, bulk, model, retry_failures=retry_failures)
             open_background(self.folder, model, self._matrix(model), self._bulk or light)
 
@@ -146,34 +147,52 @@ class PhotoLibrary:
         *,
         top: int = 20,
         skip: int = 0,
-        threshold: float = -2.0,
+        threshold: float | None = None,
+        min_relevance: float | None = None,
         filters: Filters | None = None,
         where: str | None = None,
     ) -> list[Hit]:
         """The photos nearest to a query, best first, with their cosines; `skip` pages through them.
 
-        `where` is SQL over the table `photos`, beside the typed `filters`. Raises QueryError for a query that says
-        nothing, LibraryError where the library holds no vectors of the model.
+        `threshold` is the least cosine; `min_relevance` the least relevance, for queries of words alone. `where` is SQL
+        over the table `photos`, beside the typed `filters`. Raises QueryError for a query that says nothing, and
+        LibraryError where the library holds no vectors of the model.
         """
+        if top < 1 or skip < 0:
+            raise ValueError(f"top is at least 1 and skip at least 0, got {top} and {skip}.")
         model = self.model()
         terms = parse_query(query) if isinstance(query, str) else tuple(query)
         vector = query_vector(terms, self._database, model, self.encoder)
         chosen = filters or Filters()
         allowed = allowed_photos(self._database, replace(chosen, where=where) if where else chosen)
         matrix = self._matrix(model)
-        rows, scores = best_rows(matrix, vector, top=top, skip=skip, allowed=allowed, threshold=threshold)
-        relevance = None
-        if has_relevance(terms) and (background := open_background(self.folder, model, matrix, self.encoder())):
-            relevance = background.relevance(rows, scores)
+        background = open_background(self.folder, model, matrix, self.encoder()) if has_relevance(terms) else None
+        if min_relevance is not None and background is None:
+            raise ValueError(
+                "Only queries in words, with nothing taken away, have a relevance: leave min_relevance out."
+            )
+        is_wanted = None
+        if min_relevance is not None and background is not None:
+            is_wanted = partial(is_relevant, background, min_relevance)
+        rows, scores = best_rows(
+            matrix, vector, top=top, skip=skip, allowed=allowed, threshold=threshold, is_wanted=is_wanted
+        )
+        relevance = None if background is None else background.relevance(rows, scores)
         return hits(self._database, model, matrix, rows, scores, relevance)
 
-    def similar(self, photo: int, *, top: int = 20) -> list[Hit]:
-        """The photos nearest to one of the library, without itself."""
-        return [hit for hit in self.search([Term(Photo(photo))], top=top + 1) if hit.id != photo][:top]
+    def similar(
+        self, photo: int | str | os.PathLike[str], *, top: int = 20, filters: Filters | None = None
+    ) -> list[Hit]:
+        """The photos nearest to one, without itself: by its number, or by the path of any picture or video."""
+        number = photo if isinstance(photo, int) else photos.photo_at(self._database, absolute(photo))
+        term = Term(Picture(os.fspath(photo))) if number is None else Term(Photo(number))  # type: ignore[arg-type]
+        return [hit for hit in self.search([term], top=top + 1, filters=filters) if hit.id != number][:top]
 
-    def duplicates(self, *, threshold: float = 0.97) -> list[Duplicates]:
-        """Groups of photos that are the same byte for byte, or of at least so high a cosine."""
-        return find_duplicates(self._database, self._matrix(), threshold=threshold)
+    def duplicates(self, *, threshold: float = 0.97, filters: Filters | None = None) -> list[Duplicates]:
+        """Groups of photos that are the same byte for byte, or of at least so high a cosine with the one to keep."""
+        if not 0 < threshold <= 1:
+            raise ValueError(f"The threshold is a cosine above 0 and at most 1, got {threshold}.")
+        return find_duplicates(self._database, self._matrix(), threshold=threshold, filters=filters or Filters())
 
     def label(
         self,
@@ -204,9 +223,7 @@ class PhotoLibrary:
 
     def count(self, filters: Filters | None = None) -> int:
         """How many photos pass the filters, with vectors of the model or without."""
-        condition, values = (filters or Filters()).sql()
-        query = f"SELECT count(*) FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition}"
-        return int(self._database.execute(query, values).fetchone()[0])
+        return int(photos.select_photos(self._database, "count(*)", filters or Filters())[0][0])
 
     def clusters(
         self,
@@ -254,14 +271,7 @@ class PhotoLibrary:
 
     def roots(self) -> list[Root]:
         """All that the library was filled from, as it was gone through the last time."""
-        roots: list[Root] = []
-        for path, kind, settings in self._database.execute("SELECT path, kind, settings FROM roots ORDER BY path"):
-            place = Path(restored(path))
-            if kind == "folder":
-                roots.append(FolderRoot.from_settings(place, settings or "{}", without=absolute(self.folder)))
-            else:
-                roots.append(CatalogueRoot.from_settings(place, settings))
-        return roots
+        return known_roots(self._database)
 
     @property
     def model_name(self) -> str:
@@ -271,32 +281,51 @@ class PhotoLibrary:
         held = photos.models(self._database)
         return held[0].name if held else POSTCARD
 
-    def model(self, fingerprint: str | None = None) -> Model:
-        """The model whose vectors are searched, or that of a fingerprint. LibraryError where the library has none."""
+    def model(self) -> Model:
+        """The model whose vectors are searched. LibraryError where the library has none of it."""
         held = photos.models(self._database)
         if not held:
             raise LibraryError(f"The library {self.folder} is empty: `diptych index FOLDER` fills it.")
-        wanted = fingerprint or (self._given.fingerprint if self._given is not None else self._model_name)
+        name = self._model_name
+        if self._given is None and name is None:
+            return held[0]
+        wanted = {name, lasting_name(name or "")} if self._given is None else {self._given.fingerprint}
         for model in held:
-            if wanted in (None, model.name, model.fingerprint):
+            if {model.name, model.fingerprint} & wanted:
                 return model
-        name, names = self._model_name or "this model", ", ".join(model.name for model in held)
-        raise LibraryError(f"The library holds no vectors of {name}, only of {names}: index with it first (--model).")
+        names = ", ".join(model.name for model in held)
+        raise LibraryError(
+            f"The library holds no vectors of {name or 'this model'}, only of {names}: index with it first (--model)."
+        )
+
+    def forget_model(self, name: str) -> int:
+        """Delete the vectors of a model, and photos that have none of another; how many vectors they were."""
+        with only_writer(self.folder):
+            for model in photos.models(self._database):
+                if model.name in (name, lasting_name(name)):
+                    count = photos.forget_model(self._database, model)
+                    for kind in ("matrix", "background"):
+                        shutil.rmtree(self.folder / f"{kind}-{model.id}", ignore_errors=True)
+                    return count
+            names = ", ".join(model.name for model in photos.models(self._database))
+            raise LibraryError(f"The library holds no vectors of {name}, only of {names or 'none'}.")
 
     def encoder(self, *, items: int = 1) -> Encoder:
-        """The model itself, loaded when first asked for, for about so many images or ten times as many texts.
+        """The model itself: as given, or loaded when first asked for, for about so many images or ten times the texts.
 
-        LibraryError where its weights are others by now.
+        LibraryError where the library holds no vectors of the weights that its name has now.
         """
-        encoder = self._given or self._bulk or self._light
-        if encoder is None:
+        found = self._given or self._bulk or self._light
+        if found is None:
             model = self.model()
-            encoder = self._light = self._load(items=items)
-            if encoder.fingerprint != model.fingerprint:
+            found = self._light = self._load(items=items)
+            if found.fingerprint != model.fingerprint:
+                self._light = None
                 raise LibraryError(
-                    f"The library was indexed with other weights than {model.name} has now: index with them first."
+                    f"{model.name} has other weights now than those that the library was last indexed with: "
+                    "index again, and only what it lacks is computed."
                 )
-        return encoder
+        return found
 
     def _load(self, *, items: int, preprocess: str = "exact") -> Encoder:
         from diptych.encode.choose import encoder_for
@@ -308,9 +337,6 @@ class PhotoLibrary:
         model = model or self.model()
         self._matrices[model.id] = open_matrix(self._database, self.folder, model, self._matrices.get(model.id))
         return self._matrices[model.id]
-
-    def _root(self, root: str | os.PathLike[str] | Root) -> Root:
-        return folder_roots([root], library=self.folder)[0] if isinstance(root, str | os.PathLike) else root
 
     def info(self) -> dict[str, Any]:
         """What the library holds, as plain data."""
@@ -395,12 +421,12 @@ class PhotoLibrary:
     def remove(self, root: str | os.PathLike[str]) -> int:
         """Forget a root and all its photos, whose files stay; how many they were."""
         with only_writer(self.folder):
-            return upkeep.remove_root(self._database, absolute(root))
+            return upkeep.remove_root(self._database, Path(root))
 
     def relocate(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> int:
         """Note that the files of a root lie elsewhere now; how many photos they are."""
         with only_writer(self.folder):
-            return upkeep.relocate_root(self._database, absolute(old), absolute(new))
+            return upkeep.relocate_root(self._database, Path(old), absolute(new))
 
     def failures(self) -> list[Failure]:
         """The files that could not be read."""
@@ -417,3 +443,12 @@ def default_folder() -> Path:
         return Path(chosen).expanduser()
     base = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".local" / "share") / "diptych" / "library"
+
+
+def lasting_name(model: str) -> str:
+    """The name of a model as it holds from any folder: paths are made absolute."""
+    return str(absolute(model)) if Path(model).exists() else model
+
+
+def _root(root: str | os.PathLike[str] | Root) -> Root:
+    return folder_roots([root])[0] if isinstance(root, str | os.PathLike) else root

@@ -29,7 +29,8 @@ def only_writer(folder: Path) -> Iterator[None]:
                 "Searching goes on meanwhile."
             )
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"process": os.getpid(), "since": time.time()}).encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, json.dumps({"process": os.getpid(), "since": time.time()}).encode())
         yield
     finally:
         os.close(descriptor)  # which releases it

@@ -1,7 +1,7 @@
 """The vectors of a model as one matrix on disk, mapped into memory: derived from the database, made again when stale.
 
-A matrix holds the vectors as they were at some moment. What came since is read from the database beside it; once that
-is much, or once vectors went, it is written anew.
+A matrix holds the vectors as they were at some moment. What came since is read from the database beside it, and what
+went is passed over; once either is much, it is written anew.
 """
 
 import shutil
@@ -25,18 +25,22 @@ Ids = np.ndarray[Any, np.dtype[np.int64]]
 _NONE: Final = np.empty((2, 0), np.int64)
 _ROWS_AT_ONCE: Final = 4_096
 _MOST_FRESH: Final = 20_000  # rows that are read at each opening before the matrix is written anew
+_MOST_GONE: Final = 20_000  # rows that are passed over before it is
+NO_PHOTO: Final = 0  # SQLite's numbers begin at 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
     """Rows of unit length in the order of their ids; row i is the vector of photo `photos[i]`.
 
-    Two parts: what is mapped from disk and what came since. A video has several rows, one a frame.
+    Two parts: what is mapped from disk and what came since. A video has several rows, one a frame. A row that went has
+    the photo `NO_PHOTO`.
     """
 
     numbers: Ids  # (2, N): of the rows, and of their photos
     parts: tuple[Features, Features]
-    revision: int = 0  # of the model, when it was read
+    last_gone: int = 0  # the number of the last vector that had gone from the database
+    gone: int = 0  # how many rows went
 
     @property
     def ids(self) -> Ids:
@@ -61,15 +65,12 @@ class Matrix:
         mapped, fresh = chosen[:split], chosen[split:] - len(self.parts[0])
         return np.concatenate([self.parts[0][mapped], self.parts[1][fresh]])
 
-    def by_photo(self) -> tuple[Ids, Features]:
-        """(P,) numbers of photos, ascending, and (P, E) unit rows: of a video the mean of its frames."""
-        photos, first, row_of = np.unique(self.photos, return_index=True, return_inverse=True)
-        every = np.concatenate(self.parts)
-        if len(photos) == len(self):
-            return photos, every[first]
-        sums = np.zeros((len(photos), every.shape[1]), np.float32)
-        np.add.at(sums, row_of, every)
-        return photos, sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    def rows_in_any_order(self, chosen: Ids) -> Features:
+        """(n, E) of some rows, in the order in which they are asked for."""
+        order = np.argsort(chosen)
+        found = np.empty((len(chosen), self.parts[0].shape[1]), np.float32)
+        found[order] = self.rows(chosen[order])
+        return found
 
 
 def open_matrix(database: sqlite3.Connection, folder: Path, model: Model, held: Matrix | None = None) -> Matrix:
@@ -81,27 +82,47 @@ def open_matrix(database: sqlite3.Connection, folder: Path, model: Model, held: 
     try:
         found: tuple[Callable[[], Matrix | None], ...] = (lambda: held, lambda: stored_matrix(folder, model))
         for known in (find() for find in found):
-            if known is not None and _is_current(database, model, known):
-                grown = _with_fresh_rows(database, model, known)
-                if grown is not None:
-                    return grown
+            if known is not None and (current := _brought_up_to_date(database, model, known)) is not None:
+                return current
         return _write(database, folder, model)
     finally:
         database.execute("ROLLBACK")
 
 
-def _is_current(database: sqlite3.Connection, model: Model, known: Matrix) -> bool:
-    """Whether every row still stands in the database: none went since, and the last is what it was.
+def _brought_up_to_date(database: sqlite3.Connection, model: Model, known: Matrix) -> Matrix | None:
+    """The matrix as the database is now; None where it differs much, or was made from another database."""
+    oldest, newest = database.execute("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM gone").fetchone()
+    if not oldest - 1 <= known.last_gone <= newest:  # what went is no longer noted; or the database is an older copy
+        return None
+    gone = database.execute("SELECT vector_id FROM gone WHERE model_id = ? AND id > ?", (model.id, known.last_gone))
+    current = _without(known, [row[0] for row in gone], newest)
+    if current.gone > _MOST_GONE or not _ends_as(database, model, current):
+        return None
+    return _with_fresh_rows(database, model, current)
 
-    Rows are never changed and their numbers never given again, but a database may be put back from a copy.
+
+def _without(known: Matrix, gone: list[int], newest: int) -> Matrix:
+    rows = np.searchsorted(known.ids, np.array(gone, np.int64))
+    rows = rows[rows < len(known)]
+    rows = rows[np.isin(known.ids[rows], gone)]
+    if not len(rows):
+        return replace(known, last_gone=newest)
+    numbers = known.numbers.copy()
+    numbers[1, rows] = NO_PHOTO
+    return replace(known, numbers=numbers, last_gone=newest, gone=known.gone + len(rows))
+
+
+def _ends_as(database: sqlite3.Connection, model: Model, known: Matrix) -> bool:
+    """Whether the last row that did not go is what it is in the database, which may have been put back from a copy.
+
+    Else rows are never changed, and their numbers never given again.
     """
-    if known.revision != _revision(database, model):
-        return False
-    if not len(known):
-        return True
-    row = database.execute(f"SELECT vector FROM {model.table} WHERE id = ?", (int(known.ids[-1]),)).fetchone()
-    last = known.rows(np.array([len(known) - 1]))
-    return row is not None and np.allclose(_unit(unpack(row[0], model)[None]), last)
+    there = np.flatnonzero(known.photos[-_MOST_GONE - 1 :] != NO_PHOTO)
+    if not len(there):
+        return not len(known)
+    last = int(there[-1]) + max(0, len(known) - _MOST_GONE - 1)
+    row = database.execute(f"SELECT vector FROM {model.table} WHERE id = ?", (int(known.ids[last]),)).fetchone()
+    return row is not None and np.allclose(_unit(unpack(row[0], model)[None]), known.rows(np.array([last])))
 
 
 def _with_fresh_rows(database: sqlite3.Connection, model: Model, known: Matrix) -> Matrix | None:
@@ -118,8 +139,28 @@ def _with_fresh_rows(database: sqlite3.Connection, model: Model, known: Matrix) 
     return replace(known, numbers=np.concatenate(numbers, axis=1), parts=(known.parts[0], np.concatenate(parts)))
 
 
-def _revision(database: sqlite3.Connection, model: Model) -> int:
-    return int(database.execute("SELECT revision FROM models WHERE id = ?", (model.id,)).fetchone()[0])
+def _last_gone(database: sqlite3.Connection) -> int:
+    return int(database.execute("SELECT coalesce(max(id), 0) FROM gone").fetchone()[0])
+
+
+def is_as_derived(database: sqlite3.Connection, folder: Path, model: Model) -> bool:
+    """Whether the matrix on disk, if there is one that is used, holds what the database does, row by row."""
+    database.execute("BEGIN")
+    try:
+        known = stored_matrix(folder, model)
+        known = None if known is None else _brought_up_to_date(database, model, known)
+        if known is None:
+            return True
+        there = np.flatnonzero(known.photos != NO_PHOTO)
+        seen = 0
+        for numbers, rows in _chunks(database, model):
+            places = there[seen : seen + len(rows)]
+            if not np.array_equal(known.numbers[:, places], numbers) or not np.allclose(known.rows(places), rows):
+                return False
+            seen += len(rows)
+        return seen == len(there)
+    finally:
+        database.execute("ROLLBACK")
 
 
 def stored_matrix(library: Path, model: Model) -> Matrix | None:
@@ -134,7 +175,7 @@ def stored_matrix(library: Path, model: Model) -> Matrix | None:
             and vectors.shape == (numbers.shape[1], model.width)
         )
         if is_whole and (folder / "fingerprint").read_text(encoding="ascii") == model.fingerprint:
-            return _matrix(numbers, vectors, int((folder / "revision").read_text(encoding="ascii")))
+            return _matrix(numbers, vectors, int((folder / "last-gone").read_text(encoding="ascii")))
     return None
 
 
@@ -154,7 +195,7 @@ def _write(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
                     file.write(chunk[1].tobytes())
             np.save(building / "ids.npy", np.concatenate([_NONE, *numbers], axis=1))
             (building / "fingerprint").write_text(model.fingerprint, encoding="ascii")
-            (building / "revision").write_text(str(_revision(database, model)), encoding="ascii")
+            (building / "last-gone").write_text(str(_last_gone(database)), encoding="ascii")
         if written := stored_matrix(folder, model):
             return written
     except (OSError, DiptychError):
@@ -162,7 +203,7 @@ def _write(database: sqlite3.Connection, folder: Path, model: Model) -> Matrix:
     chunks = list(_chunks(database, model))
     vectors = np.concatenate([np.empty((0, model.width), np.float32), *(rows for _, rows in chunks)])
     numbers_of_all = np.concatenate([_NONE, *(numbers for numbers, _ in chunks)], axis=1)
-    return _matrix(numbers_of_all, vectors, _revision(database, model))
+    return _matrix(numbers_of_all, vectors, _last_gone(database))
 
 
 def _chunks(database: sqlite3.Connection, model: Model, after: int = 0) -> Iterator[tuple[Ids, Features]]:
@@ -173,8 +214,8 @@ def _chunks(database: sqlite3.Connection, model: Model, after: int = 0) -> Itera
         yield np.array([[id for id, _, _ in some], [photo for _, photo, _ in some]], np.int64), rows
 
 
-def _matrix(numbers: Ids, vectors: Features, revision: int) -> Matrix:
-    return Matrix(numbers=numbers, parts=(vectors, np.empty((0, vectors.shape[1]), np.float32)), revision=revision)
+def _matrix(numbers: Ids, vectors: Features, last_gone: int) -> Matrix:
+    return Matrix(numbers=numbers, parts=(vectors, np.empty((0, vectors.shape[1]), np.float32)), last_gone=last_gone)
 
 
 def _unit(rows: Features) -> Features:

@@ -10,7 +10,7 @@ from diptych.encode.encoder import Features
 from diptych.library.filters import Filters
 from diptych.library.matrix import Ids, Matrix
 from diptych.library.paths import LOCATED, Source, source_of
-from diptych.library.photos import Model
+from diptych.library.photos import Model, select_photos
 
 _PHOTOS_AT_ONCE = 2_048
 
@@ -47,9 +47,7 @@ class PhotoVectors:
 
 def find_sources(database: sqlite3.Connection, filters: Filters) -> dict[int, Source]:
     """The photos that pass, by number, in the order of their names."""
-    condition, values = filters.sql()
-    query = f"SELECT photos.id, {LOCATED} FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition}"
-    found = [(source_of(row), row["id"]) for row in database.execute(query, values)]
+    found = [(source_of(row), row["id"]) for row in select_photos(database, f"photos.id, {LOCATED}", filters)]
     return {id: source for source, id in sorted(found)}
 
 
@@ -72,13 +70,5 @@ def iter_photo_vectors(matrix: Matrix, sources: Mapping[int, Source]) -> Iterato
             sources=[sources[id] for id in ids],
             owners=owners,
             row_ids=matrix.ids[places],
-            rows=_rows(matrix, places),
+            rows=matrix.rows_in_any_order(places),
         )
-
-
-def _rows(matrix: Matrix, places: Ids) -> Features:
-    """(n, E) of the rows in `places`, in any order."""
-    order = np.argsort(places)
-    rows = np.empty((len(places), matrix.parts[0].shape[1]), np.float32)
-    rows[order] = matrix.rows(places[order])
-    return rows

@@ -1,4 +1,4 @@
-"""What is written to the tables of photos and vectors, and read back; every statement about them stands here."""
+"""The rows of roots, models, photos, vectors and failures: how they are written, and what is asked of them."""
 
 import sqlite3
 import time
@@ -11,24 +11,25 @@ import numpy as np
 
 from diptych.encode.encoder import Features
 from diptych.library.database import LibraryError, transaction
+from diptych.library.filters import Filters
 from diptych.library.metadata import FACTS, PhotoFacts
 from diptych.library.paths import restored, stored
 from diptych.library.schema import add_vectors_table
 from diptych.library.walk import FoundFile
 
+_GONE_KEPT = 50_000
 VectorDtype: TypeAlias = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model whose vectors the library holds; `revision` is one more for each that went."""
+    """A model whose vectors the library holds."""
 
     id: int
     fingerprint: str
     name: str
     width: int
     dtype: VectorDtype
-    revision: int
 
     @property
     def table(self) -> str:
@@ -70,10 +71,25 @@ def root_id(database: sqlite3.Connection, root: Path, *, kind: str = "folder", s
     return int(database.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchone()[0])
 
 
+def absorb_root(database: sqlite3.Connection, root: int, child: int, prefix: str) -> None:
+    """Make a root, which lies in another, a part of that: `prefix` is its path there, with a / at the end.
+
+    What both hold stays once.
+    """
+    for table in ("photos", "failures"):
+        for row, path in database.execute(f"SELECT rowid, path FROM {table} WHERE root_id = ?", (child,)).fetchall():
+            place = (root, stored(prefix + restored(path)), row)
+            database.execute(f"UPDATE OR IGNORE {table} SET root_id = ?, path = ? WHERE rowid = ?", place)
+    database.execute("DELETE FROM roots WHERE id = ?", (child,))
+
+
 def models(database: sqlite3.Connection) -> list[Model]:
-    """The models of the library, the one added last first."""
-    names = "id, fingerprint, name, width, dtype, revision"
-    return [Model(**row) for row in map(dict, database.execute(f"SELECT {names} FROM models ORDER BY id DESC"))]
+    """The models of the library, the one that was last indexed with first."""
+    rows = database.execute(
+        "SELECT id, fingerprint, name, width, dtype FROM models "
+        "ORDER BY (SELECT max(id) FROM jobs WHERE model_id = models.id) DESC NULLS LAST, id DESC"
+    )
+    return [Model(**dict(row)) for row in rows]
 
 
 class Identified(Protocol):
@@ -124,6 +140,28 @@ def known_failures(database: sqlite3.Connection, root: int) -> dict[str, tuple[i
     """Size and mtime of the files that could not be read, by path."""
     rows = database.execute("SELECT path, size, mtime_ns FROM failures WHERE root_id = ?", (root,))
     return {restored(path): (size, mtime_ns) for path, size, mtime_ns in rows}
+
+
+def select_photos(database: sqlite3.Connection, columns: str, filters: Filters) -> list[sqlite3.Row]:
+    """Columns of photos and roots, of the photos that pass. ValueError for a `where` that SQLite does not take."""
+    condition, values = filters.sql()
+    query = f"SELECT {columns} FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition}"
+    try:
+        return database.execute(query, values).fetchall()
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        if filters.where is None:
+            raise
+        raise ValueError(f"The filter is not SQL over the table photos: {error}") from error
+
+
+def photo_at(database: sqlite3.Connection, path: Path) -> int | None:
+    """The number of the photo in a file, if the library has it."""
+    for folder in path.parents:
+        place = (stored(str(folder)), stored(path.relative_to(folder).as_posix()))
+        query = "SELECT photos.id FROM photos JOIN roots ON roots.id = root_id WHERE roots.path = ? AND photos.path = ?"
+        if row := database.execute(query, place).fetchone():
+            return int(row[0])
+    return None
 
 
 def sizes(database: sqlite3.Connection) -> set[int]:
@@ -185,26 +223,41 @@ def move_photo(database: sqlite3.Connection, photo: int, root: int, found: Found
     _clear_failure(database, root, found.path)
 
 
-def describe_photos(database: sqlite3.Connection, root: int, rows: Iterable[FoundFile]) -> None:
-    """Put what a catalogue says now of pictures that have not changed."""
-    database.executemany(
+def describe_photos(database: sqlite3.Connection, root: int, rows: Iterable[FoundFile]) -> int:
+    """Put what a catalogue says now of pictures that have not changed; of how many it says something else."""
+    return database.executemany(
         "UPDATE photos SET source = ?1, text = ?2, fields = ?3 WHERE root_id = ?4 AND path = ?5 "
         "AND (source IS NOT ?1 OR text IS NOT ?2 OR fields IS NOT ?3)",
         ((*_described(row), root, stored(row.path)) for row in rows),
-    )
+    ).rowcount
 
 
 def forget_photos(database: sqlite3.Connection, photos: Iterable[int]) -> None:
-    """Delete photos with their vectors."""
-    for photo in photos:
-        forget_vectors(database, photo)
-        database.execute("DELETE FROM photos WHERE id = ?", (photo,))
+    """Delete photos; the database deletes their vectors with them."""
+    database.executemany("DELETE FROM photos WHERE id = ?", ((photo,) for photo in photos))
 
 
 def forget_vectors(database: sqlite3.Connection, photo: int) -> None:
     """Delete the vectors of a photo, of all models."""
     for model in models(database):
         database.execute(f"DELETE FROM {model.table} WHERE photo_id = ?", (photo,))
+
+
+def forget_model(database: sqlite3.Connection, model: Model) -> int:
+    """Delete a model with its vectors, and photos that have vectors of no other; how many vectors they were."""
+    with transaction(database):
+        count = int(database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0])
+        database.execute(f"DELETE FROM {model.table}")  # so that each is noted as gone
+        database.execute(f"DROP TABLE {model.table}")
+        database.execute("DELETE FROM models WHERE id = ?", (model.id,))
+        held = " UNION ".join(f"SELECT photo_id FROM {other.table}" for other in models(database))
+        database.execute("DELETE FROM photos" + (f" WHERE id NOT IN ({held})" if held else ""))
+    return count
+
+
+def prune_gone(database: sqlite3.Connection) -> None:
+    """Keep note only of the last vectors that went: a matrix that missed more is made anew anyway."""
+    database.execute("DELETE FROM gone WHERE id <= (SELECT max(id) FROM gone) - ?", (_GONE_KEPT,))
 
 
 def put_failure(

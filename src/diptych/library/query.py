@@ -8,15 +8,20 @@ Words and paths are taken as they stand: hyphens, apostrophes and a + or - witho
 double quotes everything does, but for \\" and \\\\.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 MOST_TERMS: Final = 32
+LEAST_WEIGHT: Final = 0.001
+MOST_WEIGHT: Final = 1_000.0
 _JOINT: Final = re.compile(r"(?:^|\s+)([+-])(?=\s|$)")
 _WEIGHT: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+):")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+class QueryError(ValueError):
+    """A query that does not say what is looked for; its text is one line on what is wrong and how to write it."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ class Term:
     content: Content
     weight: float = 1.0
 
-
-class QueryError(ValueError):
-    """A query that does not say what is looked for; its text is one line on what is wrong and how to write it."""
+    def __post_init__(self) -> None:
+        if not (LEAST_WEIGHT <= abs(self.weight) <= MOST_WEIGHT):
+            raise QueryError(f"A weight is from {LEAST_WEIGHT:g} to {MOST_WEIGHT:,.0f}, got {abs(self.weight):g}.")
 
 
 def parse_query(text: str) -> tuple[Term, ...]:
@@ -91,8 +96,11 @@ def _term(body: str, sign: float) -> Term:
     weight, body = 1.0, body.strip()
     if found := _WEIGHT.match(body):
         weight, body = float(found[1]), body[found.end() :].lstrip()
-        if not (0 < weight < math.inf):
-            raise QueryError(f"The weight {found[1]} is not above 0: to push away, write ` - ` before the term.")
+        if not (LEAST_WEIGHT <= weight <= MOST_WEIGHT):
+            raise QueryError(
+                f"The weight {found[1][:40]} is not from {LEAST_WEIGHT:g} to {MOST_WEIGHT:,.0f}: to push away, "
+                "write ` - ` before the term."
+            )
     if not body:
         raise QueryError('A term is empty: between ` + ` and ` - ` stand words; to look for a sign, quote it: "+".')
     return Term(_content(body), sign * weight)

@@ -16,7 +16,7 @@ from diptych.library.metadata import PhotoFacts, facts_of
 from diptych.library.raw import RAW_SUFFIXES, RAWPY_IS_MISSING, read_raw
 from diptych.library.video import VIDEO_SUFFIXES, frame_files, read_video
 from diptych.library.video_decoding import PYAV_IS_MISSING
-from diptych.library.walk import FoundFile
+from diptych.library.walk import FoundFile, storable_time
 
 HASH_BYTES: Final = 16
 _BLOCK: Final = 1 << 20
@@ -186,7 +186,7 @@ def _regular_file(path: Path) -> Iterator[BinaryIO]:
                 raise ImageError(f"{path}: not a regular file")
             yield file
     except FileNotFoundError as error:
-        raise ChangingFileError(f"{path}: is no longer there") from error
+        raise ChangingFileError(f"{path}: no such file or directory") from error
     except PermissionError as error:
         raise ImageError(f"{path}: permission denied") from error
     except OSError as error:
@@ -194,4 +194,4 @@ def _regular_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _state(found: os.stat_result) -> tuple[int, int]:
-    return found.st_mtime_ns, found.st_size
+    return storable_time(found.st_mtime_ns), found.st_size

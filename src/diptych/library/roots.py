@@ -45,6 +45,7 @@ class Scan:
     """What a root holds, and what could not be looked into."""
 
     found: list[FoundFile]
+    within: str = ""  # the beginning of the paths that were gone through
     unread: tuple[str, ...] = ()  # beginnings of paths of which nothing is known now; "" for the root itself
     links: int = 0  # that were not followed
     faults: list[str] = field(default_factory=list)  # a line for each row that names no picture
@@ -52,12 +53,12 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRoot:
-    """All pictures, RAW photos and videos under a folder. `without` is a folder that is never entered."""
+    """All pictures, RAW photos and videos under a folder, or those `within` a part of it (with a / at the end)."""
 
     path: Path
     hidden: bool = False
     follow_links: bool = False
-    without: Path | None = None
+    within: str = ""
     kind: str = "folder"
 
     @property
@@ -66,9 +67,9 @@ class FolderRoot:
         return json.dumps({"hidden": self.hidden, "follow_links": self.follow_links})
 
     @classmethod
-    def from_settings(cls, path: Path, settings: str, *, without: Path | None) -> Self:
+    def from_settings(cls, path: Path, settings: str, *, within: str = "") -> Self:
         """The root that had these settings."""
-        return cls(path=path, without=without, **json.loads(settings))
+        return cls(path=path, within=within, **json.loads(settings))
 
     def scan(self) -> Scan:
         """The files with the suffix of a picture, a RAW photo or a video. LibraryError for a path that is no folder."""
@@ -79,10 +80,10 @@ class FolderRoot:
             suffixes=_SUFFIXES,
             hidden=self.hidden,
             follow_links=self.follow_links,
-            without=self.without,
+            within=self.within,
         )
         found = list(walk)
-        return Scan(found=found, unread=tuple(walk.unread), links=walk.links)
+        return Scan(found=found, within=self.within, unread=tuple(walk.unread), links=walk.links)
 
     def open(self, wanted: Sequence[FoundFile]) -> Iterator[IndexedFile]:
         """Each file, to be read by whoever decodes it."""
@@ -91,11 +92,7 @@ class FolderRoot:
 
 
 def folder_roots(
-    folders: Iterable[str | os.PathLike[str]], *, library: Path, hidden: bool = False, follow_links: bool = False
+    folders: Iterable[str | os.PathLike[str]], *, hidden: bool = False, follow_links: bool = False
 ) -> list[Root]:
-    """Folders as roots of a library, whose own folder is never entered."""
-    without = absolute(library)
-    return [
-        FolderRoot(path=absolute(folder), hidden=hidden, follow_links=follow_links, without=without)
-        for folder in folders
-    ]
+    """Folders as roots of a library."""
+    return [FolderRoot(path=absolute(folder), hidden=hidden, follow_links=follow_links) for folder in folders]

@@ -37,7 +37,7 @@ CREATE TABLE models (
     name TEXT NOT NULL,                     -- what loads it
     width INTEGER NOT NULL,                 -- E
     dtype TEXT NOT NULL CHECK (dtype IN ('float16', 'float32')),
-    revision INTEGER NOT NULL DEFAULT 0,    -- one more for each vector that went
+    revision INTEGER NOT NULL DEFAULT 0,    -- no longer used
     added_at REAL NOT NULL
 );
 CREATE TABLE failures (
@@ -71,6 +71,11 @@ CREATE TABLE jobs (
     done INTEGER NOT NULL,
     failed INTEGER NOT NULL
 );
+CREATE TABLE gone (                         -- vectors that were deleted, the last of them
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    model_id INTEGER NOT NULL,
+    vector_id INTEGER NOT NULL
+);
 """
 
 
@@ -82,7 +87,7 @@ def _second(database: sqlite3.Connection) -> None:
     _run(database, _SECOND)
     for row in database.execute("SELECT id FROM models").fetchall():
         database.execute(f"ALTER TABLE vectors_{row[0]} ADD COLUMN second REAL")
-        _count_what_goes(database, row[0])
+        _note_what_goes(database, row[0])
 
 
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first, _second)
@@ -104,14 +109,14 @@ def add_vectors_table(database: sqlite3.Connection, model_id: int) -> None:
         CREATE INDEX {name}_by_photo ON {name} (photo_id);
         """,
     )
-    _count_what_goes(database, model_id)
+    _note_what_goes(database, model_id)
 
 
-def _count_what_goes(database: sqlite3.Connection, model_id: int) -> None:
+def _note_what_goes(database: sqlite3.Connection, model_id: int) -> None:
     """Have the database itself note each vector that is deleted, whichever way: what was made of them is stale then."""
     database.execute(
         f"CREATE TRIGGER vectors_{model_id}_go AFTER DELETE ON vectors_{model_id} "
-        f"BEGIN UPDATE models SET revision = revision + 1 WHERE id = {model_id}; END"
+        f"BEGIN INSERT INTO gone (model_id, vector_id) VALUES ({model_id}, OLD.id); END"
     )
 
 

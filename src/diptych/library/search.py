@@ -1,23 +1,28 @@
 """A query against a matrix: exact cosines of everything that the filters let through, the best of them in order."""
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, BinaryIO, assert_never, cast
 
 import numpy as np
 
 from diptych.encode.encoder import Encoder, Features
+from diptych.library.background import Background
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
-from diptych.library.matrix import Ids, Matrix
+from diptych.library.matrix import NO_PHOTO, Ids, Matrix
 from diptych.library.paths import LOCATED, Source, source_of
-from diptych.library.photos import Model, unpack
+from diptych.library.photos import Model, select_photos, unpack
 from diptych.library.query import Photo, Picture, Term, Words
+from diptych.library.reading import file_of
+from diptych.library.walk import FoundFile
 
 _GATHERED_SHARE = 0.1  # of the rows: fewer are copied out and compared, more are compared in place
 Numbers = np.ndarray[Any, np.dtype[np.float32]]
+Chosen = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,7 @@ class Hit:
     `relevance`, 0 to 1, is how far it stands out for words (`calibration.relevance`); None for other queries.
 
     `second` is the time of a video's frame that was found, of all its frames the best; `text` is what a catalogue says
-    of it.
+    of it, and `fields` are its other columns.
     """
 
     id: int
@@ -39,6 +44,7 @@ class Hit:
     relevance: float | None = None
     second: float | None = None
     text: str | None = None
+    fields: Mapping[str, Any] | None = None
 
     @property
     def path(self) -> Path:
@@ -54,16 +60,15 @@ def query_vector(
     The encoder is only asked for where words or pictures are to be encoded.
     """
     texts = [term.content.text for term in terms if isinstance(term.content, Words)]
-    pictures = [term.content.path for term in terms if isinstance(term.content, Picture)]
-    of_texts: Iterator[Features] = iter(encoder().encode_texts(texts) if texts else ())
-    of_pictures: Iterator[Features] = iter(encoder().encode_images(pictures) if pictures else ())
+    of_texts = iter(encoder().encode_texts(texts) if texts else ())
     total = np.zeros(model.width, np.float64)
     for term in terms:
+        vector: Features
         match term.content:
             case Words():
                 vector = next(of_texts)
-            case Picture():
-                vector = next(of_pictures)
+            case Picture(path):
+                vector = picture_vector(encoder(), path)
             case Photo(id):
                 vector = photo_vector(database, model, id)
             case _:
@@ -75,41 +80,65 @@ def query_vector(
     return (total / length).astype(np.float32)
 
 
+def picture_vector(encoder: Encoder, path: str) -> Features:
+    """(E,) of unit length: of a picture, a RAW photo, or a video, whose frames are looked at. Raises ImageError."""
+    file = Path(path)
+    inputs = file_of(file.parent, FoundFile(file.name, 0, 0)).inputs()
+    return _mean(encoder.encode_images([cast(BinaryIO, each) for each in inputs]))
+
+
 def photo_vector(database: sqlite3.Connection, model: Model, photo: int) -> Features:
     """(E,) of unit length: a photo's own vector, of a video the mean of its frames'."""
     rows = database.execute(f"SELECT vector FROM {model.table} WHERE photo_id = ?", (photo,)).fetchall()
     if not rows:
         raise LibraryError(f"There is no photo {photo} with a vector of {model.name}.")
-    vector = np.sum([unpack(row[0], model) for row in rows], axis=0)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
+    return _mean(np.stack([unpack(row[0], model) for row in rows]))
+
+
+def _mean(rows: Features) -> Features:
+    total = rows.sum(axis=0)
+    return (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
 
 
 def allowed_photos(database: sqlite3.Connection, filters: Filters) -> Ids | None:
-    """The numbers of the photos that pass, ascending; None where all do."""
+    """The numbers of the photos that pass; None where all do."""
     if not filters:
         return None
-    condition, values = filters.sql()
-    query = f"SELECT photos.id FROM photos JOIN roots ON roots.id = photos.root_id WHERE {condition} ORDER BY photos.id"
-    try:
-        return np.array([row[0] for row in database.execute(query, values)], np.int64)
-    except (sqlite3.Error, sqlite3.Warning) as error:
-        raise ValueError(f"The filter is not SQL over the table photos: {error}") from error
+    return np.array([row[0] for row in select_photos(database, "photos.id", filters)], np.int64)
 
 
 def best_rows(
-    matrix: Matrix, query: Features, *, top: int, skip: int = 0, allowed: Ids | None = None, threshold: float = -2.0
+    matrix: Matrix,
+    query: Features,
+    *,
+    top: int,
+    skip: int = 0,
+    allowed: Ids | None = None,
+    threshold: float | None = None,
+    is_wanted: Callable[[Ids, Numbers], Chosen] | None = None,
 ) -> tuple[Ids, Numbers]:
-    """Rows and cosines of the best photos, `skip` left out and then at most `top`; of a video its best frame."""
-    rows = None if allowed is None else np.flatnonzero(_is_among(matrix.photos, allowed))
-    if rows is not None and len(rows) < _GATHERED_SHARE * len(matrix):
+    """Rows and cosines of the best photos, `skip` left out and then at most `top`; of a video its best frame.
+
+    `is_wanted` is asked of all rows with their cosines.
+    """
+    rows = np.arange(len(matrix)) if allowed is None else np.flatnonzero(_is_among(matrix.photos, allowed))
+    if len(rows) < _GATHERED_SHARE * len(matrix):
         scores = matrix.rows(rows) @ query
     else:
         scores = matrix.scores(query)
-        scores = scores if rows is None else scores[rows]
-    order = _best_photos(scores, matrix.photos if rows is None else matrix.photos[rows], top + skip)[skip:]
-    chosen, found = order if rows is None else rows[order], scores[order]
-    is_enough = found >= threshold
-    return chosen[is_enough], found[is_enough]
+        scores = scores if allowed is None else scores[rows]
+    if matrix.gone:
+        scores[matrix.photos[rows] == NO_PHOTO] = -np.inf
+    if is_wanted is not None:
+        scores[~is_wanted(rows, scores)] = -np.inf
+    order = _best_photos(scores, matrix.photos[rows], top + skip)[skip:]
+    is_enough = np.isfinite(scores[order]) if threshold is None else scores[order] >= threshold
+    return rows[order][is_enough], scores[order][is_enough]
+
+
+def is_relevant(background: Background, least: float, rows: Ids, scores: Numbers) -> Chosen:
+    """Which rows stand out for a query in words, with which they have these cosines."""
+    return background.relevance(rows, scores) >= least
 
 
 def hits(
@@ -118,7 +147,7 @@ def hits(
     """The photos of some rows, in their order; those that went meanwhile are left out."""
     found = []
     query = (
-        f"SELECT photos.id, width, height, taken_at, second, text, {LOCATED} FROM {model.table} AS vectors "
+        f"SELECT photos.id, width, height, taken_at, second, text, fields, {LOCATED} FROM {model.table} AS vectors "
         "JOIN photos ON photos.id = photo_id JOIN roots ON roots.id = root_id WHERE vectors.id = ?"
     )
     relevances = [None] * len(rows) if relevance is None else relevance.tolist()
@@ -126,11 +155,12 @@ def hits(
         row = database.execute(query, (id,)).fetchone()
         if row is not None:
             facts = {name: row[name] for name in ("id", "width", "height", "taken_at", "second", "text")}
-            found.append(Hit(source=source_of(row), score=score, relevance=relevant, **facts))
+            fields = None if row["fields"] is None else json.loads(row["fields"])
+            found.append(Hit(source=source_of(row), score=score, relevance=relevant, fields=fields, **facts))
     return found
 
 
-def _is_among(numbers: Ids, allowed: Ids) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _is_among(numbers: Ids, allowed: Ids) -> Chosen:
     table = np.zeros(max(numbers.max(initial=0), allowed.max(initial=0)) + 1, np.bool_)
     table[allowed] = True
     return table[numbers]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from diptych.checkpoints.postcard import POSTCARD
 from diptych.files import cache_dir
-from diptych.library.database import NAME, LibraryError
+from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
 from diptych.library.indexing import IndexReport
 from diptych.library.library import Failure, PhotoLibrary, default_folder
 from diptych.library.paths import absolute
 from diptych.library.roots import FolderRoot, Root
+from diptych.library.walk import LIBRARY_FILE
 
 _CACHE = "folders"
 
@@ -62,11 +63,11 @@ def open_target(
     an index of their own in the cache folder, so that nothing is added to the user's library unasked.
     """
     opening = partial(PhotoLibrary.open, device=device, dtype=dtype)
-    if place is None or (absolute(place) / NAME).is_file():
+    if place is None or (absolute(place) / LIBRARY_FILE).is_file():
         return Target(library=opening(library if place is None else place, model=model))
     folder = _existing(place)
     own = default_folder() if library is None else Path(library).expanduser()
-    if (own / NAME).is_file():
+    if (own / LIBRARY_FILE).is_file():
         opened = opening(own, model=model)
         if (root := _usable_root(opened, folder)) is not None:
             return Target(library=opened, folder=folder, root=root)

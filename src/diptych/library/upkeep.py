@@ -1,6 +1,7 @@
 """Roots moved and removed, and the check that a library is what it should be."""
 
 import json
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 
 from diptych.library import photos
 from diptych.library.database import LibraryError, faults, transaction
-from diptych.library.matrix import stored_matrix
-from diptych.library.paths import LOCATED, restored, source_of, stored
+from diptych.library.matrix import is_as_derived
+from diptych.library.paths import LOCATED, absolute, restored, source_of, stored
 from diptych.library.photos import Model, iter_vectors, unpack
+from diptych.library.reading import HASH_BYTES
 
 _UNIT = 2e-3  # what float16 may take from a length of 1
 
@@ -30,7 +32,7 @@ def check(database: sqlite3.Connection, folder: Path) -> CheckReport:
     """The database by SQLite's own check; every photo with its vectors; every vector whole and of unit length."""
     found = [f"the database: {fault}" for fault in faults(database)]
     count, vectors = int(database.execute("SELECT count(*) FROM photos").fetchone()[0]), 0
-    bad_hashes = database.execute("SELECT count(*) FROM photos WHERE length(hash) <> 16").fetchone()[0]
+    bad_hashes = database.execute("SELECT count(*) FROM photos WHERE length(hash) <> ?", (HASH_BYTES,)).fetchone()[0]
     found += [f"{bad_hashes} photos have no whole hash"] if bad_hashes else []
     for row in database.execute("PRAGMA foreign_key_check"):
         found.append(f"a row of {row[0]} belongs to no {row[2]}")
@@ -39,65 +41,64 @@ def check(database: sqlite3.Connection, folder: Path) -> CheckReport:
         vectors += checked
         found += lines
     for row in database.execute(_without_vectors(photos.models(database))):
-        found.append(f"{restored(row[0])} has no vector of any model: index its root again")
+        found.append(f"{source_of(row)} has no vector of any model: index its root again")
     return CheckReport(photos=count, vectors=vectors, faults=tuple(found))
 
 
 def remove_root(database: sqlite3.Connection, root: Path) -> int:
     """Forget a root and its photos; how many they were. The files themselves stay. LibraryError for no root."""
-    number = _root(database, root)
-    ids = [row[0] for row in database.execute("SELECT id FROM photos WHERE root_id = ?", (number,))]
+    number, _ = _root(database, root)
+    count = int(database.execute("SELECT count(*) FROM photos WHERE root_id = ?", (number,)).fetchone()[0])
     with transaction(database):
-        photos.forget_photos(database, ids)
         database.execute("DELETE FROM roots WHERE id = ?", (number,))
-    return len(ids)
+    return count
 
 
 def relocate_root(database: sqlite3.Connection, old: Path, new: Path) -> int:
     """Note that a root's files lie elsewhere now; how many photos it has. Nothing is read or computed again."""
-    number = _root(database, old)
-    if not new.is_dir():
+    number, kind = _root(database, old)
+    if kind == "folder" and not new.is_dir():
         raise LibraryError(f"{new} is not a folder: give the one where the photos of {old} lie now.")
+    if kind != "folder" and not new.is_file():
+        raise LibraryError(f"{new} is not a file: give the table that {old} is now.")
     with transaction(database):
-        if database.execute("SELECT 1 FROM roots WHERE path = ?", (stored(str(new)),)).fetchone():
+        if database.execute("SELECT 1 FROM roots WHERE path = ? AND id <> ?", (stored(str(new)), number)).fetchone():
             raise LibraryError(f"{new} is a root of the library already: `diptych library remove` one of the two.")
         database.execute("UPDATE roots SET path = ? WHERE id = ?", (stored(str(new)), number))
     return int(database.execute("SELECT count(*) FROM photos WHERE root_id = ?", (number,)).fetchone()[0])
 
 
-def _root(database: sqlite3.Connection, path: Path) -> int:
-    row = database.execute("SELECT id FROM roots WHERE path = ?", (stored(str(path)),)).fetchone()
-    if row is None:
-        roots = [restored(row[0]) for row in database.execute("SELECT path FROM roots ORDER BY path")]
-        raise LibraryError(f"{path} is not a root of the library; its roots are: {', '.join(roots) or 'none'}.")
-    return int(row[0])
+def _root(database: sqlite3.Connection, path: Path) -> tuple[int, str]:
+    """The number and kind of a root, by its name as it was given or with links resolved: it may be a link by now."""
+    for name in (os.path.abspath(path.expanduser()), str(absolute(path))):  # noqa: PTH100 (resolves no links)
+        row = database.execute("SELECT id, kind FROM roots WHERE path = ?", (stored(name),)).fetchone()
+        if row is not None:
+            return int(row["id"]), str(row["kind"])
+    roots = [restored(row[0]) for row in database.execute("SELECT path FROM roots ORDER BY path")]
+    raise LibraryError(f"{path} is not a root of the library; its roots are: {', '.join(roots) or 'none'}.")
 
 
 def _check_vectors(database: sqlite3.Connection, folder: Path, model: Model) -> tuple[int, list[str]]:
-    """How many vectors a model has, and what is wrong with them or with the matrix that was made of them."""
-    matrix = stored_matrix(folder, model)
-    places: dict[int, int] = {} if matrix is None else {id: row for row, id in enumerate(matrix.ids.tolist())}
+    """How many vectors a model has, and what is wrong with them."""
     count, lines = 0, []
-    for id, photo, vector in iter_vectors(database, model):
+    for _, photo, vector in iter_vectors(database, model):
         count += 1
         try:
-            values = unpack(vector, model)
+            length = float(np.linalg.norm(unpack(vector, model)))
         except LibraryError as error:
             lines.append(f"photo {photo}: {error}")
             continue
-        length = float(np.linalg.norm(values))
         if not abs(length - 1) <= _UNIT:
             lines.append(f"photo {photo}: its vector of {model.name} has the length {length:.4g} and not 1")
-        elif matrix is not None and id in places and float(matrix.parts[0][places[id]] @ values) < 1 - _UNIT:
-            lines.append(
-                f"photo {photo}: the matrix of {model.name} has another vector; delete {folder}/matrix-{model.id}"
-            )
+    if not lines and not is_as_derived(database, folder, model):
+        lines.append(f"the matrix of {model.name} is not what the database has: delete {folder}/matrix-{model.id}")
     return count, lines
 
 
 def _without_vectors(models: list[Model]) -> str:
     held = " UNION ".join(f"SELECT photo_id FROM {model.table}" for model in models)
-    return "SELECT path FROM photos" + (f" WHERE id NOT IN ({held})" if held else "")
+    query = f"SELECT {LOCATED} FROM photos JOIN roots ON roots.id = root_id"
+    return query + (f" WHERE photos.id NOT IN ({held})" if held else "")
 
 
 def listed(database: sqlite3.Connection) -> list[dict[str, Any]]:

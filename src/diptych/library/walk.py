@@ -11,6 +11,8 @@ from pathspec import GitIgnoreSpec
 from diptych.errors import DiptychError
 
 IGNORE_FILE: Final = ".diptychignore"
+LIBRARY_FILE: Final = "library.db"
+_LAST_TIME: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +31,36 @@ class FoundFile:
     fields: str | None = None
 
 
+def storable_time(mtime_ns: int) -> int:
+    """A file's time as SQLite can hold it: up to the year 2262, or the nearest that is."""
+    return max(-_LAST_TIME - 1, min(mtime_ns, _LAST_TIME))
+
+
 @dataclass(kw_only=True)
 class Walk:
     """One pass over a root, and what it had to leave out.
 
     `suffixes` are lower-case with their dot. Links are not followed unless asked for; then a folder is entered once.
-    `without` is a folder that is never entered: the library's own, whose thumbnails are no photos.
+    A folder that holds a library is never entered: its thumbnails are no photos. `within` is the part of the root to go
+    through, with a / at the end.
     """
 
     root: Path
     suffixes: frozenset[str]
     hidden: bool = False
     follow_links: bool = False
-    without: Path | None = None
+    within: str = ""
     unread: list[str] = field(default_factory=list)  # folders whose files are unknown, with a / at the end
     links: int = 0  # that were not followed
 
     def __iter__(self) -> Iterator[FoundFile]:
         entered = {self._identity(self.root)} if self.follow_links else set()
-        folders: list[tuple[str, tuple[_Rules, ...]]] = [("", ())]
+        folders: list[tuple[str, tuple[_Rules, ...]]] = [(self.within, self._rules_above())]
         while folders:
             folder, rules = folders.pop()
             entries = self._entries(folder)
+            if any(entry.name == LIBRARY_FILE for entry in entries):
+                continue
             rules = self._with_own_rules(folder, rules, entries)
             for entry in entries:
                 path = folder + entry.name
@@ -60,15 +70,22 @@ class Walk:
                     if entry.is_symlink() and not self.follow_links:
                         self.links += 1
                     elif entry.is_dir():
-                        if self.without is not None and Path(entry.path) == self.without:
-                            continue
                         if not _is_ignored(path + "/", rules) and self._is_new(path, entered):
                             folders.append((path + "/", rules))
                     elif self._is_wanted(entry.name) and entry.is_file() and not _is_ignored(path, rules):
                         found = entry.stat()
-                        yield FoundFile(path, found.st_size, found.st_mtime_ns)
+                        yield FoundFile(path, found.st_size, storable_time(found.st_mtime_ns))
                 except OSError:  # gone since, or a link to nothing
                     continue
+
+    def _rules_above(self) -> "tuple[_Rules, ...]":
+        """Those of the folders that the part lies in."""
+        rules: tuple[_Rules, ...] = ()
+        parts = self.within.split("/")[:-1]
+        for depth in range(len(parts)):
+            folder = "".join(f"{part}/" for part in parts[:depth])
+            rules = self._with_own_rules(folder, rules, self._entries(folder))
+        return rules
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -85,6 +102,8 @@ class Walk:
             return rules
         file = self.root / folder / IGNORE_FILE
         try:
+            if not file.is_file():  # a pipe would wait for a writer
+                raise ValueError("not a regular file")
             spec = GitIgnoreSpec.from_lines(file.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, ValueError) as error:
             raise DiptychError(f"{file} cannot be used ({error}): it holds patterns as .gitignore does.") from error

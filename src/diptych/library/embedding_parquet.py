@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 VECTOR: Final = "vector"
 _RAW: Final = "raw"  # texts that Parquet cannot hold, by column, as JSON: names that are not UTF-8
 _ABOUT: Final = b"diptych"  # in the schema's metadata
+_BUFFER: Final = 1 << 20  # bytes of a column at a time: others write a million rows in one group, which is read whole
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def open_parquet(path: Path, path_column: str, vector_column: str) -> "Iterator[
     """A file, closed at the end. LibraryError for one that is damaged, or lacks a column."""
     pa, pq = import_arrow("Parquet")
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise LibraryError(f"{path} is not a whole Parquet file ({short_reason(error)}).") from error
     with file:

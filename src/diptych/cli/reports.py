@@ -26,7 +26,7 @@ def run_with_progress(run: "Iterator[IndexReport]") -> "IndexReport":
             for report in run:
                 shown.update(report.done, report.total)
     except KeyboardInterrupt:
-        typer.echo(f"diptych: {report.encoded:,} new photos are kept; the same command goes on.", err=True)
+        typer.echo("diptych: what was encoded is kept; the same command goes on.", err=True)
         raise
     return report
 

@@ -50,10 +50,7 @@ class Tally:
 
     def sheet(self, library: "PhotoLibrary", name: str | None) -> Iterable[SheetPhoto]:
         """The surest photos of a name, first those of the highest probability."""
-        for _, negative_id, source, each in sorted(self._surest.get(name, ()), reverse=True):
-            yield SheetPhoto(
-                source=source,
-                thumbnail=library.thumbnail(-negative_id, second=each.second),
-                caption=each.caption,
-                bar=each.probability,
-            )
+        surest = sorted(self._surest.get(name, ()), reverse=True)
+        thumbnails = library.thumbnails((-negative_id, each.second) for _, negative_id, _, each in surest)
+        for (_, _, source, each), made in zip(surest, thumbnails, strict=True):
+            yield SheetPhoto(source=source, thumbnail=made, caption=each.caption, bar=each.probability)

@@ -32,7 +32,7 @@ def jpeg_of(image: Image.Image) -> bytes:
         ({"TERM": "dumb"}, None),
         ({}, None),
         ({"TERM": "screen-256color", "TERM_PROGRAM": "iTerm.app"}, None),
-        ({"TERM": "xterm-kitty", "TMUX": "/tmp/tmux-0/default,1,0"}, None),
+        ({"TERM": "xterm-kitty", "TMUX": "tmux-0/default,1,0"}, None),
     ],
 )
 def test_the_terminal_says_what_it_understands(environment: dict[str, str], protocol: str | None) -> None:

@@ -417,3 +417,13 @@ def test_where_speaks_of_photos_alone(library: PhotoLibrary, photos: Path) -> No
     indexed(library, photos)
     assert paths(library, "a cat", where="path LIKE 'animals/%'") == ["cat.jpg"]
     assert len(paths(library, "a cat", where="id > 1")) == 3
+
+
+def test_what_kills_left_half_made_is_swept_away(library: PhotoLibrary, photos: Path) -> None:
+    old, new = library.folder / ".matrix-1.0123456789ab.tmp", library.folder / ".matrix-1.ba9876543210.tmp"
+    for left in (old, new):
+        left.mkdir()
+        (left / "vectors.npy").write_bytes(b"half")
+    os.utime(old, (1, 1))
+    indexed(library, photos)
+    assert (old.exists(), new.exists()) == (False, True)

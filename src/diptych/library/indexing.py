@@ -34,6 +34,7 @@ class IndexReport:
     moved: int = 0
     copied: int = 0
     failed: int = 0
+    changing: int = 0  # that were written to, or went, while they were read
     unchanged: int = 0
     forgotten: int = 0
     described: int = 0  # rows of catalogues that say something else now
@@ -235,6 +236,7 @@ class _Indexer:
             return
         assert pending.error is not None
         if isinstance(pending.error, ChangingFileError):
+            self.report.changing += 1
             return
         self.report.failed += 1
         is_passing = isinstance(pending.error, TransientReadError)

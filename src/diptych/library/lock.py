@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Final
 from diptych.library.database import LibraryError
 
 _NAME: Final = "indexing.lock"
+_LEFT_SECONDS: Final = 3_600
 
 
 class LibraryHeldError(LibraryError):
@@ -28,12 +30,21 @@ def only_writer(folder: Path) -> Iterator[None]:
                 f"The library {folder} is being indexed by {_holder(path)}: wait for it, or stop it. "
                 "Searching goes on meanwhile."
             )
+        _sweep(folder)
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, json.dumps({"process": os.getpid(), "since": time.time()}).encode())
         yield
     finally:
         os.close(descriptor)  # which releases it
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what kills left half made an hour ago or longer; whoever still makes something is quicker."""
+    for left in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -131,7 +131,7 @@ def test_an_interrupted_run_goes_on_where_it_was(photos: Path, tmp_path: Path) -
         running.send_signal(signal.SIGINT)
         message = running.communicate(timeout=60)[1]
     assert (running.returncode, output.exists()) == (130, False)
-    assert "new photos are kept; the same command goes on." in message
+    assert "what was encoded is kept; the same command goes on." in message
     kept = stored_photos(tmp_path)
     assert 0 < kept < 643
     before = indexed_at(tmp_path)

@@ -37,6 +37,8 @@ def settle_roots(database: sqlite3.Connection, roots: Sequence[Root]) -> list[Ro
         if not isinstance(root, FolderRoot):
             settled[root.path] = root
             continue
+        if root.path.exists() and not root.path.is_dir():
+            raise LibraryError(f"{root.path} is a file: give the folder that holds it.")
         above = next((each for each in root.path.parents if isinstance(known.get(each), FolderRoot)), None)
         if above is not None:
             part = replace(known[above], within=f"{root.path.relative_to(above).as_posix()}/")  # type: ignore[type-var]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from diptych.images import PICTURE_SUFFIXES
-from diptych.library.database import LibraryError
 from diptych.library.paths import absolute
 from diptych.library.raw import RAW_SUFFIXES
 from diptych.library.reading import IndexedFile, file_of
@@ -72,9 +71,7 @@ class FolderRoot:
         return cls(path=path, within=within, **json.loads(settings))
 
     def scan(self) -> Scan:
-        """The files with the suffix of a picture, a RAW photo or a video. LibraryError for a path that is no folder."""
-        if self.path.exists() and not self.path.is_dir():
-            raise LibraryError(f"{self.path} is a file: give the folder that holds it.")
+        """The files with the suffix of a picture, a RAW photo or a video."""
         walk = Walk(
             root=self.path,
             suffixes=_SUFFIXES,

@@ -427,3 +427,12 @@ def test_what_kills_left_half_made_is_swept_away(library: PhotoLibrary, photos: 
     os.utime(old, (1, 1))
     indexed(library, photos)
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_check_measures_the_background_again(library: PhotoLibrary, photos: Path) -> None:
+    indexed(library, photos)
+    best = np.load(library.folder / "background-1" / "best.npy")
+    np.save(library.folder / "background-1" / "best.npy", best + 1)
+    assert [fault.partition(":")[0] for fault in library.check().faults] == [
+        "the background of postcard is not as measured"
+    ]

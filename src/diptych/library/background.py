@@ -95,6 +95,20 @@ def open_background(folder: Path, model: Model, matrix: Matrix, encoder: Encoder
     return current
 
 
+def is_as_measured(folder: Path, model: Model, matrix: Matrix) -> bool:
+    """Whether the statistics on disk, if they are used, are those of the matrix and the texts beside them."""
+    texts = _stored_texts(folder, model)
+    stored = None if texts is None else _stored_statistics(folder, model, matrix, texts)
+    if texts is None or stored is None:
+        return True
+    none = Background(texts=texts, statistics=np.empty((2, 0), np.float32), best=np.zeros(len(texts), np.float32))
+    measured, kept = none.extended(matrix), stored.extended(matrix)
+    return all(
+        np.allclose(one, other, atol=1e-4)
+        for one, other in ((measured.statistics, kept.statistics), (measured.best, kept.best))
+    )
+
+
 def _stored_texts(folder: Path, model: Model) -> Features | None:
     """(B, E) unit rows, where they are on disk and of this model."""
     with suppress(OSError, EOFError, ValueError):

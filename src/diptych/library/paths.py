@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from diptych.errors import DiptychError
+from diptych.files import is_web_address
 
 
 def stored(path: str) -> str | bytes:
@@ -27,14 +28,18 @@ LOCATED: Final = "roots.path AS root, roots.kind AS kind, photos.path AS path, p
 
 
 class Source(str):
-    """Where a photo is, as text: a file's path, of a catalogue also an address, or TABLE#KEY of what lies in it."""
+    """Where a photo is, as text: a file's path, of a catalogue also an address, or TABLE#KEY of what lies in it.
+
+    `is_file` says which, and `key` names the row of a catalogue.
+    """
 
     is_file: bool
+    key: str | None
 
-    def __new__(cls, name: str, *, is_file: bool) -> Self:
-        """`is_file` says whether the name is that of a file."""
+    def __new__(cls, name: str, *, is_file: bool, key: str | None = None) -> Self:
+        """A name with what it is the name of."""
         made = super().__new__(cls, name)
-        made.is_file = is_file
+        made.is_file, made.key = is_file, key
         return made
 
     @property
@@ -51,9 +56,9 @@ def source_of(row: sqlite3.Row) -> Source:
     if row["kind"] == "folder":
         return Source(os.path.join(root, path), is_file=True)  # noqa: PTH118 (a hundred thousand of them)
     if row["source"] is None:
-        return Source(f"{root}#{path}", is_file=False)
+        return Source(f"{root}#{path}", is_file=False, key=path)
     source = restored(row["source"])
-    return Source(source, is_file=not source.lower().startswith(("http://", "https://")))
+    return Source(source, is_file=not is_web_address(source), key=path)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from diptych.library import photos
+from diptych.library.background import is_as_measured
 from diptych.library.database import LibraryError, faults, transaction
-from diptych.library.matrix import is_as_derived
+from diptych.library.matrix import is_as_derived, open_matrix
 from diptych.library.paths import LOCATED, absolute, restored, source_of, stored
 from diptych.library.photos import Model, iter_vectors, unpack
 from diptych.library.reading import HASH_BYTES
@@ -92,6 +93,8 @@ def _check_vectors(database: sqlite3.Connection, folder: Path, model: Model) -> 
             lines.append(f"photo {photo}: its vector of {model.name} has the length {length:.4g} and not 1")
     if not lines and not is_as_derived(database, folder, model):
         lines.append(f"the matrix of {model.name} is not what the database has: delete {folder}/matrix-{model.id}")
+    elif not lines and not is_as_measured(folder, model, open_matrix(database, folder, model)):
+        lines.append(f"the background of {model.name} is not as measured: delete {folder}/background-{model.id}")
     return count, lines
 
 

@@ -61,6 +61,8 @@ def say_skipped(report: "IndexReport", failures: "Sequence[Failure]", *, has_opt
         _say(f"{report.failed:,} files could not be read: diptych library failures.")
     elif len(failures) > _SHOWN:
         _say(f"{len(failures) - _SHOWN:,} more files could not be read.")
+    if report.changing:
+        _say(f"{report.changing:,} files changed while they were read: the same command takes them as they are then.")
     if report.links:
         _say(f"{report.links:,} links were not followed{' (--follow-links)' if has_options else ''}.")
     for folder in report.unread_folders:

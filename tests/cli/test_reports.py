@@ -1,0 +1,40 @@
+"""What is said of a run of indexing, in one line and of all that it left out."""
+
+import pytest
+
+from diptych.cli.reports import say_skipped, summarise
+from diptych.library.indexing import IndexReport
+from diptych.library.library import Failure
+from diptych.library.paths import Source
+
+
+def test_a_run_is_summed_up_with_what_could_not_be_read() -> None:
+    assert summarise(IndexReport()) == "no photos"
+    report = IndexReport(encoded=1_200, moved=1, copied=2, forgotten=3, unchanged=4, failed=5)
+    assert summarise(report) == "1,200 new, 1 moved, 2 copies of known ones, 3 gone, 4 unchanged, 5 not readable"
+
+
+@pytest.mark.parametrize("has_options", [True, False])
+def test_everything_left_out_is_named_or_counted(has_options: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    failures = [Failure(source=Source(f"/{number}\n.jpg", is_file=True), reason="empty") for number in range(12)]
+    report = IndexReport(
+        failed=12, changing=1, links=2, faults=["row 3 names no picture"], unread_folders=["/a"], absent_roots=["/b"]
+    )
+    say_skipped(report, failures, has_options=has_options)
+    out, err = capsys.readouterr()
+    unread = (
+        "12 files could not be read: diptych library failures." if has_options else "2 more files could not be read."
+    )
+    assert out == ""
+    assert err.splitlines() == [
+        f"diptych: {line}"
+        for line in [
+            "row 3 names no picture",
+            *(f"'/{number}\\n.jpg': empty" for number in range(10)),
+            unread,
+            "1 files changed while they were read: the same command takes them as they are then.",
+            f"2 links were not followed{' (--follow-links)' if has_options else ''}.",
+            "/a could not be entered; what is known of it stays.",
+            "/b is not there, or empty: what is known of it stays.",
+        ]
+    ]

@@ -69,46 +69,66 @@ class EmbeddingParquet:
 
     def __init__(self, file: "pq.ParquetFile", path: Path, path_column: str, vector_column: str) -> None:
         schema = file.schema_arrow
-        for what, name in (("path", path_column), ("vector", vector_column)):
-            if name not in schema.names:
-                names = ", ".join(schema.names) or "none"
-                raise LibraryError(f"{path} has no column {name!r} (--{what}-column), only {names}.")
-        self._file, self._path, self._named, self._vector = file, path, path_column, vector_column
-        self._columns = [name for name in schema.names if name in {*COLUMNS, _RAW, path_column, vector_column}]
+        self._file, self.path, self._named, self._vector = file, path, path_column, vector_column
         self.about = json_object((schema.metadata or {}).get(_ABOUT))
+        self._columns = [path_column, *(name for name in self._read(schema.names) if name != path_column)]
         self.count: int = file.metadata.num_rows
         self.width = self._find_width(schema.field(vector_column).type)
 
     def chunks(self) -> Iterator[Chunk]:
         """All rows, a few thousand at a time."""
         for batch in self._batches(self._columns):
-            rows = batch.drop_columns([self._vector]).to_pylist()
+            rows = self._plain(batch.drop_columns([self._vector]))
             for row in rows:
-                raw = row.pop(_RAW, None)
-                if raw and self.about:
-                    row.update(json_object(raw) or {})
+                if self.about and isinstance(row.get(_RAW), str):
+                    row.update(json_object(row[_RAW]) or {})
                 row["path"] = row[self._named]
             yield Chunk(rows=rows, vectors=_vectors(batch.column(self._vector), self.width))
+
+    def _read(self, names: list[str]) -> list[str]:
+        """The columns that are needed: of a file that was made elsewhere, few. LibraryError for one that is not one."""
+        needed = {"path": self._named, "vector": self._vector}
+        for what, name in needed.items():
+            if name not in names:
+                raise LibraryError(
+                    f"{self.path} has no column {name!r} (--{what}-column), only {', '.join(names) or 'none'}."
+                )
+        if self._named == self._vector:
+            raise LibraryError(f"{self.path}: the column {self._named!r} cannot hold both the paths and the vectors.")
+        known = {*COLUMNS, _RAW} if self.about else {"second"}
+        wanted = [name for name in names if name in known | {*needed.values()}]
+        for name in wanted:
+            if wanted.count(name) > 1:
+                raise LibraryError(f"{self.path} has {wanted.count(name)} columns called {name!r}: rename all but one.")
+        return wanted
+
+    def _plain(self, batch: "pa.RecordBatch") -> list[dict[str, Any]]:
+        """The rows but for their vectors. Texts may be no UTF-8, and times none that Python has."""
+        try:
+            found: list[dict[str, Any]] = batch.to_pylist()
+        except (ValueError, OverflowError, KeyError) as error:
+            raise LibraryError(f"{self.path} holds what cannot be read ({short_reason(error)}).") from error
+        return found
 
     def _find_width(self, kind: "pa.DataType") -> int:
         """That of the column, or else of its first vector."""
         pa, _ = import_arrow("Parquet")
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         if not (is_list and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))):
-            raise LibraryError(f"The column {self._vector} of {self._path} holds {kind}, not lists of numbers.")
+            raise LibraryError(f"The column {self._vector} of {self.path} holds {kind}, not lists of numbers.")
         if pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
         for batch in self._batches([self._vector]):
             for vector in batch.column(0).drop_null():
                 return len(vector)
-        raise LibraryError(f"{self._path} holds no vectors.")
+        raise LibraryError(f"{self.path} holds no vectors.")
 
     def _batches(self, columns: list[str]) -> "Iterator[pa.RecordBatch]":
         pa, _ = import_arrow("Parquet")
         try:
             yield from self._file.iter_batches(ROWS_AT_ONCE, columns=columns)
         except (pa.ArrowException, OSError) as error:
-            raise LibraryError(f"{self._path} is damaged ({short_reason(error)}).") from error
+            raise LibraryError(f"{self.path} is damaged ({short_reason(error)}).") from error
 
 
 def _vectors(column: "pa.Array", width: int) -> Features:

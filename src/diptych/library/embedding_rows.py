@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
 from diptych.encode.encoder import Features
@@ -30,6 +31,7 @@ class Chunk:
 class EmbeddingFile(Protocol):
     """A file to read. `about` is what the writer said of the model and the roots; None if it was not Diptych."""
 
+    path: Path
     about: dict[str, Any] | None
     width: int
     count: int
@@ -39,12 +41,16 @@ class EmbeddingFile(Protocol):
 
 
 def json_object(text: str | bytes | None) -> dict[str, Any] | None:
-    """A JSON object, or None for whatever is none."""
+    """A JSON object, or None for whatever is none: NaN and Infinity, which Python writes, are no JSON."""
     try:
-        found = json.loads(text or "null")
-    except ValueError:
+        found = json.loads(text or "null", parse_constant=_refuse)
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def short_reason(error: Exception) -> str:

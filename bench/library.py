@@ -17,7 +17,7 @@ from setting import HERE, Row, Setting, spread, summary
 
 SIZES, QUICK_SIZES = (20_000, 100_000, 1_000_000), (1_000, 3_000)
 KINDS = ("real", "random")
-QUERIES, SEARCH_ROUNDS, COMMAND_ROUNDS, INDEX_ROUNDS = 20, 3, 5, 5
+QUERIES, SEARCH_ROUNDS, COMMAND_ROUNDS, INDEX_ROUNDS = 20, 3, 5, 3
 LATENCY_BARS = {100_000: 10.0, 1_000_000: 80.0}  # milliseconds
 MOST_FOR_PQ = 100_000  # rows: beyond, LanceDB takes minutes to make that index
 WORDS = "two dogs in snow"
@@ -178,7 +178,7 @@ def indexing(setting: Setting, work: Path, name: str) -> dict[str, Any]:
     """Photos a second of a library's index, and of the same encoder alone, by turns."""
     folder = work / f"to index {name.replace('/', '-')}"
     folder.mkdir()
-    for path in map(Path, setting.photos("small", 40 if setting.is_quick else 400)):
+    for path in map(Path, setting.photos("small", 40 if setting.is_quick else 1_000)):
         (folder / path.name).hardlink_to(path)
     rates: dict[str, list[float]] = {"encode": [], "index": []}
     model = name if name == "postcard" else setting.weights["diptych"]

@@ -4,8 +4,8 @@ import pytest
 
 from diptych.cli.reports import say_skipped, summarise
 from diptych.library.indexing import IndexReport
-from diptych.library.library import Failure
 from diptych.library.paths import Source
+from diptych.library.upkeep import Failure
 
 
 def test_a_run_is_summed_up_with_what_could_not_be_read() -> None:

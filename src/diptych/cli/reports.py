@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from diptych.library.indexing import IndexReport
-    from diptych.library.library import Failure, PhotoLibrary
+    from diptych.library.library import PhotoLibrary
+    from diptych.library.upkeep import Failure
 
 _SHOWN = 10  # files that cannot be read, by name; the others are counted
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,21 +17,21 @@ from diptych.library.background import has_relevance, open_background
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.embedding_files import open_embeddings
+from diptych.library.encoders import Encoders
 from diptych.library.exporting import export_library, exported_model
 from diptych.library.filters import Filters
 from diptych.library.importing import ImportReport, Place, import_embeddings
 from diptych.library.indexing import IndexReport, index
-from diptych.library.jobs import recent_jobs
 from diptych.library.known_roots import known_roots, settle_roots
 from diptych.library.lock import only_writer
 from diptych.library.matrix import Matrix, open_matrix
-from diptych.library.paths import Source, absolute, restored, source_of
+from diptych.library.paths import absolute, default_folder, lasting_name
 from diptych.library.photos import Model, VectorDtype
 from diptych.library.query import Photo, Picture, Term, parse_query
 from diptych.library.roots import Root, folder_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, is_relevant, photo_vector, query_vector
 from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnails
-from diptych.library.upkeep import CheckReport
+from diptych.library.upkeep import CheckReport, Failure
 
 if TYPE_CHECKING:
     from diptych.library.clusters import Clusters
@@ -41,16 +41,7 @@ if TYPE_CHECKING:
     from diptych.library.policy import Policy
     from diptych.zeroshot import ClassNames, Templates
 
-_MANY: Final = 1_000_000  # images: as many as an encoder for bulk work is chosen for
 _BACKGROUND: Final = 60  # images: as much work as the background's 578 texts
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """A file that could not be read as it was, and why; it is tried again once it changes."""
-
-    source: Source
-    reason: str
 
 
 class PhotoLibrary:
@@ -65,10 +56,7 @@ class PhotoLibrary:
         self.folder = folder
         self._database = database
         self._model_name = model
-        self._given = encoder
-        self._bulk: Encoder | None = None  # loaded for many images
-        self._light: Encoder | None = None  # loaded for a few, or for texts
-        self._loading = loading
+        self._encoders = Encoders(encoder, **loading)
         self._matrices: dict[int, Matrix] = {}  # by model
 
     @classmethod
@@ -128,18 +116,14 @@ class PhotoLibrary:
         cosine by less than 0.001. Raises LibraryError where another process is indexing, for a folder that never was
         there, or a catalogue that cannot be read.
         """
-
-        def bulk() -> Encoder:
-            self._bulk = self._given or self._bulk or self._load(items=_MANY, preprocess="fast")
-            return self._bulk
-
         with only_writer(self.folder):
             chosen = settle_roots(self._database, [_root(root) for root in roots]) or self.roots()
             # Most runs find nothing new, and need no more than the fingerprint of the weights: that costs no torch.
-            light = self._light = self._given or self._bulk or self._light or self._load(items=1)
-            model = photos.add_model(self._database, light, lasting_name(self.model_name), dtype=vectors)
+            name = self.model_name
+            model = photos.add_model(self._database, self._encoders.light(name), lasting_name(name), dtype=vectors)
+            bulk = partial(self._encoders.bulk, name)
             yield from index(self._database, chosen, bulk, model, retry_failures=retry_failures)
-            open_background(self.folder, model, self._matrix(model), self._bulk or light)
+            open_background(self.folder, model, self._matrix(model), self._encoders.light(name))
 
     def search(
         self,
@@ -287,9 +271,10 @@ class PhotoLibrary:
         if not held:
             raise LibraryError(f"The library {self.folder} is empty: `diptych index FOLDER` fills it.")
         name = self._model_name
-        if self._given is None and name is None:
+        if self._encoders.given is None and name is None:
             return held[0]
-        wanted = {name, lasting_name(name or "")} if self._given is None else {self._given.fingerprint}
+        given = self._encoders.given
+        wanted = {name, lasting_name(name or "")} if given is None else {given.fingerprint}
         for model in held:
             if {model.name, model.fingerprint} & wanted:
                 return model
@@ -315,22 +300,13 @@ class PhotoLibrary:
 
         LibraryError where the library holds no vectors of the weights that its name has now.
         """
-        found = self._given or self._bulk or self._light
-        if found is None:
-            model = self.model()
-            found = self._light = self._load(items=items)
-            if found.fingerprint != model.fingerprint:
-                self._light = None
-                raise LibraryError(
-                    f"{model.name} has other weights now than those that the library was last indexed with: "
-                    "index again, and only what it lacks is computed."
-                )
+        model, found = self.model(), self._encoders.light(self.model_name, items=items)
+        if found.fingerprint != model.fingerprint:
+            raise LibraryError(
+                f"{model.name} has other weights now than those that the library was last indexed with: "
+                "index again, and only what it lacks is computed."
+            )
         return found
-
-    def _load(self, *, items: int, preprocess: str = "exact") -> Encoder:
-        from diptych.encode.choose import encoder_for
-
-        return encoder_for(self.model_name, items=items, preprocess=preprocess, **self._loading)
 
     def _matrix(self, model: Model | None = None) -> Matrix:
         """The vectors of the model as they are now, mapped once for many searches."""
@@ -339,31 +315,12 @@ class PhotoLibrary:
         return self._matrices[model.id]
 
     def info(self) -> dict[str, Any]:
-        """What the library holds, as plain data."""
-        roots = self._database.execute(
-            "SELECT path, kind, (SELECT count(*) FROM photos WHERE root_id = roots.id) AS photos, "
-            "(SELECT count(*) FROM failures WHERE root_id = roots.id) AS failures, scanned_at FROM roots ORDER BY path"
-        )
-        return {
-            "folder": str(self.folder),
-            "bytes": sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
-            "roots": [{**dict(row), "path": restored(row["path"])} for row in roots],
-            "models": [
-                {
-                    "name": model.name,
-                    "fingerprint": model.fingerprint,
-                    "width": model.width,
-                    "dtype": model.dtype,
-                    "vectors": self._database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0],
-                }
-                for model in photos.models(self._database)
-            ],
-            "jobs": recent_jobs(self._database),
-        }
+        """What the library holds and what was last done to it, as plain data."""
+        return upkeep.describe_library(self._database, self.folder)
 
     def photos(self) -> list[dict[str, Any]]:
         """All photos with what is known of them, by path."""
-        return upkeep.listed(self._database)
+        return upkeep.list_photos(self._database)
 
     def thumbnail(self, photo: int, *, side: int = SIDE, second: float | None = None) -> Thumbnail:
         """A small JPEG of a photo, of a video its frame at `second`; made at first view and kept in the library.
@@ -408,7 +365,7 @@ class PhotoLibrary:
                 if exported is not None:
                     model = photos.add_model(self._database, exported, exported.name)
                 else:
-                    encoder = self._light = self._given or self._bulk or self._light or self._load(items=1)
+                    encoder = self._encoders.light(self.model_name)
                     model = photos.add_model(self._database, encoder, self.model_name)
                 place = None if root is None else Place(root=absolute(root), unseen=unseen)
                 yield from import_embeddings(self._database, file, model, place)
@@ -430,24 +387,7 @@ class PhotoLibrary:
 
     def failures(self) -> list[Failure]:
         """The files that could not be read."""
-        rows = self._database.execute(
-            "SELECT roots.path AS root, kind, failures.path AS path, NULL AS source, reason "
-            "FROM failures JOIN roots ON roots.id = root_id ORDER BY 1, 3"
-        )
-        return [Failure(source=source_of(row), reason=row["reason"]) for row in rows]
-
-
-def default_folder() -> Path:
-    """$DIPTYCH_LIBRARY, else diptych/library in the user's data directory (the XDG specification's)."""
-    if chosen := os.environ.get("DIPTYCH_LIBRARY"):
-        return Path(chosen).expanduser()
-    base = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".local" / "share") / "diptych" / "library"
-
-
-def lasting_name(model: str) -> str:
-    """The name of a model as it holds from any folder: paths are made absolute."""
-    return str(absolute(model)) if Path(model).exists() else model
+        return upkeep.list_failures(self._database)
 
 
 def _root(root: str | os.PathLike[str] | Root) -> Root:

@@ -64,3 +64,16 @@ def source_of(row: sqlite3.Row) -> Source:
 def absolute(path: str | os.PathLike[str]) -> Path:
     """A path with links resolved, so that a folder named in two ways is one root."""
     return Path(os.fsdecode(path)).expanduser().resolve()
+
+
+def default_folder() -> Path:
+    """$DIPTYCH_LIBRARY, else diptych/library in the user's data directory (the XDG specification's)."""
+    if chosen := os.environ.get("DIPTYCH_LIBRARY"):
+        return Path(chosen).expanduser()
+    base = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".local" / "share") / "diptych" / "library"
+
+
+def lasting_name(model: str) -> str:
+    """The name of a model as it holds from any folder: paths are made absolute."""
+    return str(absolute(model)) if Path(model).exists() else model

@@ -12,9 +12,10 @@ from diptych.files import cache_dir
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
 from diptych.library.indexing import IndexReport
-from diptych.library.library import Failure, PhotoLibrary, default_folder
-from diptych.library.paths import absolute
+from diptych.library.library import PhotoLibrary
+from diptych.library.paths import absolute, default_folder
 from diptych.library.roots import FolderRoot, Root
+from diptych.library.upkeep import Failure
 from diptych.library.walk import LIBRARY_FILE
 
 _CACHE = "folders"

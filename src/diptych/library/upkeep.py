@@ -12,8 +12,9 @@ import numpy as np
 from diptych.library import photos
 from diptych.library.background import is_as_measured
 from diptych.library.database import LibraryError, faults, transaction
+from diptych.library.jobs import recent_jobs
 from diptych.library.matrix import is_as_derived, open_matrix
-from diptych.library.paths import LOCATED, absolute, restored, source_of, stored
+from diptych.library.paths import LOCATED, Source, absolute, restored, source_of, stored
 from diptych.library.photos import Model, iter_vectors, unpack
 from diptych.library.reading import HASH_BYTES
 
@@ -27,6 +28,14 @@ class CheckReport:
     photos: int
     vectors: int
     faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A file that could not be read as it was, and why; it is tried again once it changes."""
+
+    source: Source
+    reason: str
 
 
 def check(database: sqlite3.Connection, folder: Path) -> CheckReport:
@@ -44,6 +53,39 @@ def check(database: sqlite3.Connection, folder: Path) -> CheckReport:
     for row in database.execute(_without_vectors(photos.models(database))):
         found.append(f"{source_of(row)} has no vector of any model: index its root again")
     return CheckReport(photos=count, vectors=vectors, faults=tuple(found))
+
+
+def describe_library(database: sqlite3.Connection, folder: Path) -> dict[str, Any]:
+    """What a library holds and what was last done to it, as plain data."""
+    roots = database.execute(
+        "SELECT path, kind, (SELECT count(*) FROM photos WHERE root_id = roots.id) AS photos, "
+        "(SELECT count(*) FROM failures WHERE root_id = roots.id) AS failures, scanned_at FROM roots ORDER BY path"
+    )
+    return {
+        "folder": str(folder),
+        "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        "roots": [{**dict(row), "path": restored(row["path"])} for row in roots],
+        "models": [
+            {
+                "name": model.name,
+                "fingerprint": model.fingerprint,
+                "width": model.width,
+                "dtype": model.dtype,
+                "vectors": database.execute(f"SELECT count(*) FROM {model.table}").fetchone()[0],
+            }
+            for model in photos.models(database)
+        ],
+        "jobs": recent_jobs(database),
+    }
+
+
+def list_failures(database: sqlite3.Connection) -> list[Failure]:
+    """The files that could not be read, by path."""
+    rows = database.execute(
+        "SELECT roots.path AS root, kind, failures.path AS path, NULL AS source, reason "
+        "FROM failures JOIN roots ON roots.id = root_id ORDER BY 1, 3"
+    )
+    return [Failure(source=source_of(row), reason=row["reason"]) for row in rows]
 
 
 def remove_root(database: sqlite3.Connection, root: Path) -> int:
@@ -104,7 +146,7 @@ def _without_vectors(models: list[Model]) -> str:
     return query + (f" WHERE photos.id NOT IN ({held})" if held else "")
 
 
-def listed(database: sqlite3.Connection) -> list[dict[str, Any]]:
+def list_photos(database: sqlite3.Connection) -> list[dict[str, Any]]:
     """All photos as plain data, by path."""
     rows = database.execute(
         "SELECT photos.id, width, height, format, taken_at, taken_zone, camera, latitude, longitude, seconds, text, "

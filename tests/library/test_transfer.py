@@ -1,7 +1,9 @@
 """Export and import: everything comes back, nothing twice, and what is no vector of a photo is refused and counted."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,66 @@ def test_several_frames_of_one_file_stay_together(tmp_path: Path, indexed: Photo
     assert [row[0] for row in rows] == [0.0, 2.5, 5.0]
 
 
+def frames_of(library: PhotoLibrary) -> dict[str, list[float]]:
+    """The seconds of each video, in the order of its vectors."""
+    found: dict[str, list[float]] = {}
+    table = library.model().table
+    for path, second in library._database.execute(
+        f"SELECT path, second FROM {table} AS v JOIN photos ON photos.id = photo_id ORDER BY v.id"
+    ):
+        found.setdefault(path, []).append(second)
+    return found
+
+
+def video_table(path: Path, frames: Sequence[tuple[str, float]], width: int, seed: int = 0) -> Path:
+    vectors = np.random.default_rng(seed).standard_normal((len(frames), width)).astype(np.float32)
+    names, seconds = zip(*frames, strict=True)
+    pq.write_table(pa.table({"path": names, "second": seconds, "vector": list(vectors)}), path)
+    return path
+
+
+def test_frames_that_do_not_stand_together_all_come_in(tmp_path: Path, encoder: DualEncoder) -> None:
+    frames = [("a.mp4", 0.0), ("b.mp4", 0.0), ("a.mp4", 1.0), ("b.mp4", 2.5), ("a.mp4", 2.0)]
+    source = video_table(tmp_path / "frames.parquet", frames, encoder.embed_dim)
+    library = new_library(tmp_path / "new", encoder)
+    report = imported(library, source, root=tmp_path, unseen=True)
+    assert (report.added, report.unchanged, report.changed) == (2, 0, 0)
+    assert frames_of(library) == {"a.mp4": [0.0, 1.0, 2.0], "b.mp4": [0.0, 2.5]}
+    before = vectors_of(library)
+    report = imported(library, source, root=tmp_path, unseen=True)
+    assert (report.added, report.unchanged, report.changed) == (0, 2, 0)
+    assert vectors_of(library) == before
+
+
+def test_other_vectors_of_the_same_photos_take_their_place(tmp_path: Path, encoder: DualEncoder) -> None:
+    def source(*frames: tuple[str, float], seed: int) -> Path:
+        return video_table(tmp_path / "frames.parquet", frames, encoder.embed_dim, seed)
+
+    library = new_library(tmp_path / "new", encoder)
+    place = {"root": tmp_path, "unseen": True}
+    a, b, c = ("a.mp4", 0.0), ("b.mp4", 0.0), ("a.mp4", 1.0)
+    assert imported(library, source(a, b, c, seed=0), **place).added == 2
+    report = imported(library, source(a, b, c, seed=1), **place)
+    assert (report.added, report.unchanged, report.changed) == (0, 0, 2)
+    right = np.random.default_rng(1).standard_normal((3, encoder.embed_dim)).astype(np.float32)[1]
+    number = next(photo["id"] for photo in library.photos() if photo["path"].endswith("b.mp4"))
+    assert library.vector(number) @ right / np.linalg.norm(right) == pytest.approx(1, abs=1e-3)
+    assert imported(library, source(a, b, seed=1), **place).changed == 1  # the second frame is gone
+    assert frames_of(library) == {"a.mp4": [0.0], "b.mp4": [0.0]}
+    assert imported(library, source(b, ("a.mp4", 7.0), seed=1), **place).changed == 2
+    assert frames_of(library)["a.mp4"] == [7.0]
+
+
+def test_vectors_that_float16_rounds_are_the_same(tmp_path: Path, folder: Path, encoder: DualEncoder) -> None:
+    exact = PhotoLibrary.open(tmp_path / "exact", encoder=encoder, model="small", create_missing=True)
+    exact.index(folder, vectors="float32")
+    exact.export(tmp_path / "half.parquet", dtype="float16")
+    before = vectors_of(exact)
+    report = imported(exact, tmp_path / "half.parquet")
+    assert (report.unchanged, report.changed) == (4, 0)
+    assert vectors_of(exact) == before
+
+
 def test_a_photo_that_has_changed_in_the_library_stays_as_it_is(
     tmp_path: Path, folder: Path, indexed: PhotoLibrary
 ) -> None:
@@ -184,6 +246,35 @@ def test_vectors_made_elsewhere_are_stored_with_what_their_files_say(
     assert (again.unchanged, again.encoded) == (2, 2)
 
 
+def test_only_the_columns_that_are_needed_of_a_table_made_elsewhere_are_read(
+    tmp_path: Path, folder: Path, encoder: DualEncoder
+) -> None:
+    """Its others may be of any kind: here a time that Python has no value for, and a text that is not UTF-8."""
+    out_of_range, no_text = pa.array([2**62], pa.timestamp("us")), pa.array([b"\xff"]).view(pa.string())
+    columns = {"raw": ["a.jpg"], "taken_at": out_of_range, "text": no_text, "vector": [np.ones(encoder.embed_dim)]}
+    pq.write_table(pa.table(columns), tmp_path / "theirs.parquet")
+    library = new_library(tmp_path / "new", encoder)
+    assert imported(library, tmp_path / "theirs.parquet", root=folder, path_column="raw").added == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "path", "message"),
+    [
+        (["path", "vector", "vector"], pa.array(["a.jpg"]), "has 2 columns called 'vector': rename all but one"),
+        (["path", "vector", "x"], pa.array([b"\xff"]).view(pa.string()), "holds what cannot be read .*utf-8"),
+        (["path", "vector", "x"], pa.array([2**62], pa.timestamp("us")), "holds what cannot be read"),
+    ],
+)
+def test_columns_that_cannot_be_read_are_said_with_the_file(
+    names: list[str], path: pa.Array, message: str, tmp_path: Path, encoder: DualEncoder
+) -> None:
+    vectors = pa.array([[1.0] * encoder.embed_dim])
+    pq.write_table(pa.Table.from_arrays([path, vectors, vectors], names=names), tmp_path / "theirs.parquet")
+    with pytest.raises(LibraryError, match=f"theirs.parquet {message}") as caught:
+        list(new_library(tmp_path / "new", encoder).import_(tmp_path / "theirs.parquet", root=tmp_path))
+    assert "\n" not in str(caught.value)
+
+
 def test_an_npy_folder_made_elsewhere_needs_two_files(tmp_path: Path, folder: Path, encoder: DualEncoder) -> None:
     source = tmp_path / "theirs"
     source.mkdir()
@@ -228,7 +319,26 @@ def test_rows_that_are_no_vectors_of_photos_are_refused_and_counted(
         ({"key": "../b.jpg"}, "a path that is not below its root"),
         ({"size": "large"}, "no size, or one of another type"),
         ({"width": None}, "no width, or one of another type"),
-        ({"fields": "[1"}, "fields that are no JSON object"),
+        ({"width": -1}, "a width that cannot be"),
+        ({"size": 2**63}, "a size that cannot be"),
+        ({"size": True}, "no size, or one of another type"),
+        ({"latitude": float("inf")}, "a latitude that cannot be"),
+        ({"longitude": 181}, "a longitude that cannot be"),
+        ({"second": float("inf")}, "a second that cannot be"),
+        ({"seconds": float("nan")}, "a seconds that cannot be"),
+        ({"taken_at": "yesterday"}, "a taken_at that is no time"),
+        ({"camera": "\ud800"}, "a camera that is no text"),
+        ({"text": "a\0b"}, "a text that is no text"),
+        ({"key": "\ud800.jpg"}, "a path that no file can have"),
+        ({"source": "\ud800.jpg"}, "a path that no file can have"),
+        ({"root": "photos"}, "a root that is no absolute path"),
+        ({"root": "/photos/../x"}, "a root that is no absolute path"),
+        ({"root": "/photos\0"}, "a root that is no absolute path"),
+        ({"root": "/"}, "a root that is the whole machine, which the next `index` would go through"),
+        *(
+            ({"fields": fields}, "fields that are no JSON object of values")
+            for fields in ("[1", "[]", '{"a": NaN}', '{"a": 1e999}', '{"a": {"b": 1}}', '{"a": "\\ud800"}', "[" * 9_999)
+        ),
     ],
 )
 def test_an_export_that_was_tampered_with_is_checked(
@@ -242,8 +352,45 @@ def test_an_export_that_was_tampered_with_is_checked(
     assert (report.added, dict(report.refused)) == (3, {reason: 1})
 
 
-@pytest.mark.parametrize("roots", [None, 5, [5, {"path": 5}], [{"path": "x", "kind": "disk", "settings": "[1"}]])
-def test_roots_that_an_export_describes_badly_are_plain_folders(
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("folder", '{"nonsense": true}'),
+        ("folder", '{"hidden": 1}'),
+        ("folder", '{"kind": "table"}'),
+        ("table", None),
+        ("table", "{}"),
+        ("table", '{"image_column": null}'),
+        ("disk", None),
+        (["folder"], None),
+    ],
+)
+def test_a_root_that_could_not_be_gone_through_is_refused(
+    kind: object, settings: str | None, tmp_path: Path, folder: Path, indexed: PhotoLibrary
+) -> None:
+    indexed.export(tmp_path / "out")
+    model = tmp_path / "out" / "model.json"
+    roots = [{"path": str(folder), "kind": kind, "settings": settings}]
+    model.write_text(json.dumps(json.loads(model.read_text()) | {"roots": roots}))
+    other = new_library(tmp_path / "other")
+    assert dict(imported(other, tmp_path / "out").refused) == {"a root with settings that none has": 4}
+    assert other.roots() == []
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "caf\u00e9"}, {"fingerprint": ""}, {"name": "a\0"}, {"name": 5}])
+def test_a_model_that_has_no_name_or_fingerprint_is_refused(
+    change: dict[str, Any], tmp_path: Path, indexed: PhotoLibrary
+) -> None:
+    indexed.export(tmp_path / "out")
+    model = tmp_path / "out" / "model.json"
+    about = json.loads(model.read_text())
+    model.write_text(json.dumps(about | {"model": about["model"] | change}))
+    with pytest.raises(LibraryError, match="out does not say of which model it is: export it again"):
+        list(new_library(tmp_path / "other").import_(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("roots", [None, 5, [5, {"path": 5}]])
+def test_roots_that_an_export_does_not_describe_are_plain_folders(
     roots: object, tmp_path: Path, indexed: PhotoLibrary
 ) -> None:
     indexed.export(tmp_path / "out")
@@ -252,6 +399,16 @@ def test_roots_that_an_export_describes_badly_are_plain_folders(
     other = new_library(tmp_path / "other")
     assert imported(other, tmp_path / "out").added == 4
     assert [root.kind for root in other.roots()] == ["folder"]
+
+
+def swept(path: Path) -> Path:
+    path.unlink()
+    return path
+
+
+def with_header(folder: Path, header: str) -> None:
+    content = header.encode()
+    (folder / "vectors.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content)
 
 
 def cut(path: Path) -> None:
@@ -266,6 +423,21 @@ def cut(path: Path) -> None:
         ("out", lambda folder: (folder / "photos.jsonl").unlink(), "needs vectors.npy and photos.jsonl"),
         ("out", lambda folder: cut(folder / "photos.jsonl"), "line 4, is not JSON"),
         ("out", lambda folder: (folder / "photos.jsonl").write_text(""), "not as many lines in photos.jsonl"),
+        ("out", lambda folder: (folder / "photos.jsonl").write_bytes(b'{"path": "\xff"}'), "jsonl is not UTF-8"),
+        ("out", lambda folder: (folder / "photos.jsonl").write_text("[" * 100_000), "line 1, is not JSON"),
+        ("out", lambda folder: os.mkfifo(swept(folder / "photos.jsonl")), "photos.jsonl is no file"),
+        ("out", lambda folder: os.mkfifo(swept(folder / "vectors.npy")), "vectors.npy is no file"),
+        *(
+            ("out", partial(with_header, header=header), "vectors.npy is no whole NPY file of numbers")
+            for header in (
+                "{'descr': '<f4', 'shape': (",
+                "{'a': 1",
+                "1 1",
+                "",
+                "(" * 500,
+                "{'descr': 1, 'shape': (1,)}",
+            )
+        ),
     ],
 )
 def test_a_damaged_file_is_said_in_one_line(
@@ -292,6 +464,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_stored(
         list(library.import_(words, root=folder))
     with pytest.raises(LibraryError, match=r"no column 'embedding' \(--vector-column\), only path, vector"):
         list(library.import_(narrow, root=folder, vector_column="embedding"))
+    with pytest.raises(LibraryError, match="the column 'vector' cannot hold both the paths and the vectors"):
+        list(library.import_(narrow, root=folder, path_column="vector"))
     with pytest.raises(LibraryError, match=r"There is no .*nothing: give a Parquet file, or a folder"):
         list(library.import_(tmp_path / "nothing"))
     with pytest.raises(ValueError, match="say under which folder its pictures lie"):

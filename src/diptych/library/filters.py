@@ -10,6 +10,8 @@ from diptych.library.field_filters import FieldFilter
 from diptych.library.paths import absolute
 
 _EARTH_KM: Final = 6_371.0
+# As people call them, and as Pillow does: a JPEG of several pictures, which many phones write, is an MPO to it.
+_FORMATS: Final = {"JPG": ("JPEG", "MPO"), "JPEG": ("JPEG", "MPO"), "TIF": ("TIFF",), "HEIC": ("HEIF",)}
 _DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?", re.ASCII)
 
 
@@ -41,7 +43,7 @@ class Filters:
     since: str | None = None
     until: str | None = None
     camera: str | None = None  # a part of the name, in any case
-    format: str | None = None
+    format: str | None = None  # in any case; jpg is JPEG, tif TIFF and heic HEIF
     min_side: int | None = None  # pixels, of the shorter side
     near: Near | None = None
     fields: tuple[FieldFilter, ...] = ()
@@ -75,7 +77,8 @@ class Filters:
         if self.camera is not None:
             parts.append(("instr(lower(photos.camera), lower(?)) > 0", (self.camera,)))
         if self.format is not None:
-            parts.append(("photos.format = upper(?)", (self.format,)))
+            formats = _FORMATS.get(self.format.upper(), (self.format.upper(),))
+            parts.append((f"photos.format IN ({', '.join('?' * len(formats))})", formats))
         if self.min_side is not None:
             parts.append(("min(photos.width, photos.height) >= ?", (self.min_side,)))
         if self.near is not None:

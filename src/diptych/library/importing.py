@@ -4,11 +4,11 @@ import hashlib
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from diptych.library import photos
 from diptych.library.cells import RowFault
 from diptych.library.database import LibraryError, transaction
 from diptych.library.embedding_rows import EmbeddingFile, Row
-from diptych.library.exporting import exported_photo, exported_roots
+from diptych.library.exporting import check_name, check_root, exported_photo, exported_roots
 from diptych.library.metadata import PhotoFacts
 from diptych.library.paths import stored
 from diptych.library.photos import Model, NewPhoto
@@ -28,6 +28,15 @@ from diptych.library.walk import FoundFile
 _COMMIT_PHOTOS: Final = 2_000
 _UNIT: Final = 2e-3  # what float16 may take from a length of 1: such rows are stored as they are
 _FOLDER: Final = ("folder", None)  # kind and settings of a root
+_ROUNDING: Final = 1e-3  # of a number, relative: float16 takes half of that
+_LONGEST: Final = 1e9  # seconds: thirty years
+_MET: Final = """
+CREATE TEMP TABLE IF NOT EXISTS met (   -- the photos that came in this import: not in memory, for there may be many
+    photo INTEGER PRIMARY KEY,
+    vectors INTEGER NOT NULL,           -- how many of its vectors, from the first, are those of the file by now
+    outcome TEXT NOT NULL
+)
+"""
 
 
 @dataclass(kw_only=True)
@@ -38,6 +47,7 @@ class ImportReport:
     done: int = 0  # rows
     added: int = 0  # photos
     unchanged: int = 0  # photos that the library had already, with these vectors
+    changed: int = 0  # photos that it had with others, in whose place these are now
     kept: int = 0  # photos that are other pictures in the library, and stay as they are there
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -76,18 +86,23 @@ class _Item(NamedTuple):
 
 
 _Described: TypeAlias = tuple[FoundFile, bytes, PhotoFacts]
+_Seconds: TypeAlias = Sequence[float | None]
+_Outcome: TypeAlias = Literal["added", "unchanged", "changed", "kept"]
 
 
 class _Importer:
     def __init__(self, database: sqlite3.Connection, file: EmbeddingFile, model: Model, place: Place | None) -> None:
         self._database, self._file, self._model, self._place = database, file, model, place
         self._report = ImportReport(total=file.count)
-        self._described = exported_roots(file) if place is None else {}
+        self._outcomes: Counter[_Outcome] = Counter()
+        self._described = {} if place is not None else exported_roots(file)
         self._numbers: dict[str, int] = {}
         self._top = "" if place is None else str(place.root)
 
     def run(self) -> Iterator[ImportReport]:
-        """Photos in transactions of a few thousand."""
+        """Photos in transactions of a few thousand; the rows of one need not stand together."""
+        self._database.execute(_MET)
+        self._database.execute("DELETE FROM met")
         photos_of_rows = groupby(self._items(), key=lambda item: (item.root, item.key))
         frames = ((*whose, list(items)) for whose, items in photos_of_rows)
         while some := list(islice(frames, _COMMIT_PHOTOS)):
@@ -97,8 +112,16 @@ class _Importer:
                         self._put(root, key, items)
                     except RowFault as fault:
                         self._report.refused[str(fault)] += len(items)
-            yield self._report
-        yield self._report
+            yield self._counted()
+        with transaction(self._database):
+            self._shorten()
+        yield self._counted()
+
+    def _counted(self) -> ImportReport:
+        report, counts = self._report, self._outcomes
+        report.added, report.unchanged = counts["added"], counts["unchanged"]
+        report.changed, report.kept = counts["changed"], counts["kept"]
+        return report
 
     def _items(self) -> Iterator[_Item]:
         for chunk in self._file.chunks():
@@ -117,10 +140,15 @@ class _Importer:
         if self._place is not None:
             return self._top, _below(self._top, row["path"])
         root, key = row.get("root"), row.get("key")
-        if not (isinstance(root, str) and root and isinstance(key, str) and key):
+        if not (isinstance(root, str) and root and isinstance(key, str) and key and "\0" not in key):
             raise RowFault("no path")
-        is_folder = self._described.get(root, _FOLDER)[0] == "folder"
-        return root, _below(root, key) if is_folder else key
+        if root not in self._numbers:
+            check_root(root)
+        described = self._described.get(root, _FOLDER)
+        if described is None:
+            raise RowFault("a root with settings that none has")
+        check_name(key)
+        return root, _below(root, key) if described[0] == "folder" else key
 
     def _put(self, root: str, key: str, items: list[_Item]) -> None:
         number = self._number(root)
@@ -129,18 +157,17 @@ class _Importer:
         ).fetchone()
         features = np.stack([item.vector for item in items])
         seconds = tuple(_moment(item.row.get("second")) for item in items)
-        if known is None:
+        met = None if known is None else self._met(known["id"])
+        if met is not None:
+            self._go_on(known["id"], *met, features, seconds)
+        elif known is None:
             found, content, facts = self._describe(root, key, items[0].row)
             photo = NewPhoto(found=found, hash=content, facts=facts, features=features, seconds=seconds)
-            photos.put_photo(self._database, number, self._model, photo)
-            self._report.added += 1
+            self._note(photos.put_photo(self._database, number, self._model, photo), len(items), "added")
         elif not self._is_same(known["hash"], root, key, items[0].row):
-            self._report.kept += 1
-        elif self._vectors_of(known["id"]) == len(items):
-            self._report.unchanged += 1
+            self._note(known["id"], 0, "kept")
         else:
-            photos.put_vectors(self._database, self._model, known["id"], features, seconds)
-            self._report.added += 1
+            self._go_on(known["id"], 0, None, features, seconds)
 
     def _describe(self, root: str, key: str, row: Row) -> _Described:
         if self._place is None:
@@ -151,15 +178,63 @@ class _Importer:
         """Whether the library's photo has the bytes that the vectors are of; made elsewhere, they do not say which."""
         return self._place is not None or self._describe(root, key, row)[1] == content
 
-    def _vectors_of(self, photo: int) -> int:
-        query = f"SELECT count(*) FROM {self._model.table} WHERE photo_id = ?"
-        return int(self._database.execute(query, (photo,)).fetchone()[0])
+    def _met(self, photo: int) -> tuple[int, _Outcome] | None:
+        row = self._database.execute("SELECT vectors, outcome FROM met WHERE photo = ?", (photo,)).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _note(self, photo: int, vectors: int, outcome: _Outcome, before: _Outcome | None = None) -> None:
+        if before is not None:
+            self._outcomes[before] -= 1
+        self._outcomes[outcome] += 1
+        self._database.execute("INSERT OR REPLACE INTO met VALUES (?, ?, ?)", (photo, vectors, outcome))
+
+    def _go_on(self, photo: int, done: int, before: _Outcome | None, features: Features, seconds: _Seconds) -> None:
+        """The next vectors of a photo whose first `done` are the file's: it has them, or they replace what follows."""
+        if before == "kept":
+            return
+        query = f"SELECT id, vector, second FROM {self._model.table} WHERE photo_id = ? ORDER BY id LIMIT -1 OFFSET ?"
+        held = self._database.execute(query, (photo, done)).fetchall()
+        if self._are_same(held[: len(features)], features, seconds):
+            self._note(photo, done + len(features), before or "unchanged", before)
+            return
+        self._forget([row["id"] for row in held])
+        self._database.executemany(
+            f"INSERT INTO {self._model.table} (photo_id, vector, second) VALUES (?, ?, ?)",
+            [(photo, row.tobytes(), at) for row, at in zip(features.astype(self._model.numbers), seconds, strict=True)],
+        )
+        outcome: _Outcome = "added" if before == "added" or not (held or done) else "changed"
+        self._note(photo, done + len(features), outcome, before)
+
+    def _are_same(self, held: list[sqlite3.Row], features: Features, seconds: _Seconds) -> bool:
+        """Whether vectors of the library are these, but for what float16 rounds."""
+        if [row["second"] for row in held] != list(seconds):
+            return False
+        content, given = b"".join(row["vector"] for row in held), features.astype(self._model.numbers)
+        if len(content) != given.nbytes:
+            return False
+        return content == given.tobytes() or np.allclose(
+            np.frombuffer(content, given.dtype).reshape(given.shape), given, rtol=_ROUNDING, atol=1e-6
+        )
+
+    def _shorten(self) -> None:
+        """Take away frames that photos have beyond those of the file."""
+        held = f"(SELECT count(*) FROM {self._model.table} WHERE photo_id = photo)"
+        longer = self._database.execute(
+            f"SELECT photo, vectors FROM met WHERE outcome = 'unchanged' AND vectors < {held}"
+        ).fetchall()
+        for photo, vectors in longer:
+            query = f"SELECT id FROM {self._model.table} WHERE photo_id = ? ORDER BY id LIMIT -1 OFFSET ?"
+            self._forget([row["id"] for row in self._database.execute(query, (photo, vectors))])
+            self._note(photo, vectors, "changed", "unchanged")
+
+    def _forget(self, vectors: Sequence[int]) -> None:
+        self._database.executemany(f"DELETE FROM {self._model.table} WHERE id = ?", ((each,) for each in vectors))
 
     def _number(self, root: str) -> int:
         """That of a root in the library; one that is there already keeps its settings."""
         if root not in self._numbers:
             known = self._database.execute("SELECT id FROM roots WHERE path = ?", (stored(root),)).fetchone()
-            kind, settings = self._described.get(root, _FOLDER)
+            kind, settings = self._described.get(root) or _FOLDER
             self._numbers[root] = (
                 photos.root_id(self._database, Path(root), kind=kind, settings=settings) if known is None else known[0]
             )
@@ -170,6 +245,7 @@ def _below(root: str, path: object) -> str:
     """A path, absolute or relative to the root, as one in the root."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise RowFault("no path")
+    check_name(path)
     top = os.path.join(os.path.normpath(root), "")  # noqa: PTH118 (of a million rows: paths as objects cost a minute)
     whole = os.path.normpath(os.path.join(top, path))  # noqa: PTH118 (links are not looked at: it may not be here)
     if not whole.startswith(top) or whole == top:
@@ -204,4 +280,9 @@ def _unseen(root: str, key: str) -> _Described:
 
 
 def _moment(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    """When in a video; pandas has NaN where there is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    if not 0 <= value < _LONGEST:
+        raise RowFault("a second that cannot be")
+    return float(value)

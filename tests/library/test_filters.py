@@ -148,3 +148,16 @@ def test_an_unknown_operator_is_refused() -> None:
 def test_the_longest_part_is_looked_for() -> None:
     part = "\U00010400" * 4_000  # four bytes, in either case
     assert found(table({"a": f"x{part.lower()}"}), FieldFilter(name="a", op="~", value=part)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("jpg", [1, 2]), ("JPEG", [1, 2]), ("mpo", [2]), ("tif", [3]), ("heic", [4]), ("Png", [5]), ("jpe", [])],
+)
+def test_formats_have_the_names_that_files_have(name: str, rows: list[int]) -> None:
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE photos (id INTEGER PRIMARY KEY, format TEXT)")
+    formats = ("JPEG", "MPO", "TIFF", "HEIF", "PNG")
+    database.executemany("INSERT INTO photos (format) VALUES (?)", [(each,) for each in formats])
+    condition, values = Filters(format=name).sql()
+    assert [row[0] for row in database.execute(f"SELECT id FROM photos WHERE {condition}", values)] == rows

@@ -209,6 +209,14 @@ class PhotoLibrary:
         """How many photos pass the filters, with vectors of the model or without."""
         return int(photos.select_photos(self._database, "count(*)", filters or Filters())[0][0])
 
+    def formats(self) -> list[str]:
+        """The formats of the photos, that of the most first."""
+        return upkeep.list_formats(self._database)
+
+    def field_names(self) -> list[str]:
+        """The columns of catalogues that photos can be filtered by, that of the most first."""
+        return upkeep.list_field_names(self._database)
+
     def clusters(
         self,
         count: int | None = None,

@@ -146,6 +146,21 @@ def _without_vectors(models: list[Model]) -> str:
     return query + (f" WHERE photos.id NOT IN ({held})" if held else "")
 
 
+def list_formats(database: sqlite3.Connection) -> list[str]:
+    """The formats of photos, that of the most first."""
+    rows = database.execute("SELECT format FROM photos GROUP BY format ORDER BY count(*) DESC, format")
+    return [row[0] for row in rows]
+
+
+def list_field_names(database: sqlite3.Connection) -> list[str]:
+    """The columns of catalogues that photos can be filtered by, that of the most photos first."""
+    rows = database.execute(
+        "SELECT field.key FROM photos, json_each(photos.fields) AS field WHERE photos.fields IS NOT NULL "
+        "GROUP BY field.key ORDER BY count(*) DESC, field.key"
+    )
+    return [row[0] for row in rows]
+
+
 def list_photos(database: sqlite3.Connection) -> list[dict[str, Any]]:
     """All photos as plain data, by path."""
     rows = database.execute(

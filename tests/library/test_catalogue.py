@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -257,10 +258,56 @@ def test_a_table_that_cannot_be_read_is_refused_in_a_line(
     assert "\n" not in str(caught.value)
 
 
-def test_times_that_python_has_no_value_for_are_said(tmp_path: Path) -> None:
-    path = parquet(tmp_path / "t.parquet", photo=["a.jpg"], at=pa.array([2**62], pa.timestamp("us")))
-    with pytest.raises(CatalogueError, match=r"holds what cannot be read \(.*\)\.$"):
+def test_times_are_cut_to_microseconds_and_left_out_where_python_has_none(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path / "t.parquet",
+        photo=["a.jpg", "b.jpg"],
+        at=pa.array([2**62, 0], pa.timestamp("us")),
+        day=pa.array([2**30, 1], pa.date32()),
+        fine=pa.array([1_001, -1], pa.timestamp("ns")),
+        zoned=pa.array([1_001, None], pa.timestamp("ns", "UTC")),
+        nowhere=pa.array([1, 2], pa.timestamp("us", "Nowhere/Nothing")),
+        lasts=pa.array([1_500_000_001, 2**62], pa.duration("ns")),
+        hour=pa.array([3_600_000_000_001, 1], pa.time64("ns")),
+        several=pa.array([[1_001], []], pa.list_(pa.timestamp("ns"))),
+        nested=pa.array([{"at": 1_001}, None], pa.struct([("at", pa.timestamp("ns"))])),
+    )
+    first, second = rows(path)
+    assert dict(first.fields) == {
+        "fine": "1970-01-01T00:00:00.000001",
+        "zoned": "1970-01-01T00:00:00.000001+00:00",
+        "lasts": 1.5,
+        "hour": "01:00:00",
+        "several": ["1970-01-01T00:00:00.000001"],
+    }
+    assert second.fields["at"] == "1970-01-01T00:00:00"
+    assert second.fields["day"] == "1970-01-02"
+
+
+def test_a_text_that_is_not_utf_8_is_said_with_the_file(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "t.parquet", photo=["a.jpg"], title=pa.array([b"\xff"]).view(pa.string()))
+    with pytest.raises(
+        DataError, match=r"t\.parquet holds a text that is not UTF-8 \(.*\); write it again as UTF-8\.$"
+    ):
         rows(path)
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(CatalogueError, match=r"t\.csv is not a regular file: save the table in one\.$"):
+        rows(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("separator", "values"),
+    [(";", [19.9, -0.5, "007,5", "1.234,56", 7, 2.5]), ("|", ["19,90", "-0,5", "007,5", "1.234,56", 7, 2.5])],
+)
+def test_a_comma_is_in_a_number_where_semicolons_are_between_cells(
+    separator: str, values: list[object], tmp_path: Path
+) -> None:
+    cells = ("19,90", "-0,5", "007,5", "1.234,56", "7", "2.5")
+    text = f"photo{separator}price\n" + "".join(f"{i}.jpg{separator}{cell}\n" for i, cell in enumerate(cells))
+    assert [row.fields["price"] for row in rows(written(tmp_path / "t.csv", text))] == values
 
 
 def test_two_columns_that_are_not_there_are_named_together(tmp_path: Path) -> None:

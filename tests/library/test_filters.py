@@ -47,8 +47,11 @@ def found(database: sqlite3.Connection, *filters: FieldFilter) -> list[int]:
         ("price<20", [0]),
         ("price<=20", [0, 1]),
         ("price<=+20.00", [0, 1]),
-        ("price>19.9", [1, 2, 3]),  # "on request" is after "19.9" as text
-        ("price>=2e1", [1, 2, 3]),
+        ("price>19.9", [1, 3]),  # and not "on request", which is after "19.9" as text
+        ("price>=2e1", [1, 3]),
+        ("price>o", [2]),
+        ("tags<=12", []),
+        ("code<=7", [3]),
         ("price=19.90", [0]),
         ("price=9007199254740993", [3]),
         ("price=9007199254740992", []),
@@ -70,6 +73,13 @@ def found(database: sqlite3.Connection, *filters: FieldFilter) -> list[int]:
 )
 def test_a_filter_finds_the_rows_that_it_says(text: str, rows: list[int]) -> None:
     assert found(table(*PRODUCTS, None), parse_field_filter(text)) == rows
+
+
+@pytest.mark.parametrize("price", ["100,00", "$15", "15 EUR", "", " ", "12", "2024-05", ["1", "$2"], True])
+def test_a_text_is_neither_more_nor_less_than_a_number(price: object) -> None:
+    for text in ("price<=20", "price<2e1", "price>=1", "price>-5"):
+        assert found(table({"price": price}), parse_field_filter(text)) == []
+    assert found(table({"price": [15, "15 EUR"]}), parse_field_filter("price<=20")) == [0]
 
 
 def test_all_filters_must_hold() -> None:

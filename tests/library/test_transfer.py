@@ -16,7 +16,7 @@ from PIL import Image
 import diptych
 import seeded
 from diptych import DualEncoder
-from diptych.files import sha256_file
+from diptych.files import atomic_folder, sha256_file
 from diptych.library.database import LibraryError
 from diptych.library.embedding_files import open_embeddings
 from diptych.library.importing import ImportReport
@@ -478,8 +478,19 @@ def test_what_does_not_fit_is_refused_before_anything_is_stored(
 def test_an_export_replaces_only_what_it_wrote(tmp_path: Path, indexed: PhotoLibrary) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(diptych.errors.DiptychError, match="was not written by Diptych"):
-        indexed.export(tmp_path / "mine")
+    theirs = made_elsewhere(tmp_path / "theirs.parquet", ["a.jpg"], [[1.0]])
+    (tmp_path / "letter.parquet").write_text("dear")
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "nowhere")
+    with atomic_folder(tmp_path / "model") as model:
+        (model / "model.json").write_text("{}")
+    before = theirs.read_bytes()
+    for name in ("mine", "model", "theirs.parquet", "letter.parquet", "folder.parquet", "link.parquet"):
+        with pytest.raises(diptych.errors.DiptychError, match=f"{name} exists and is no export of Diptych; give a"):
+            indexed.export(tmp_path / name)
+    assert theirs.read_bytes() == before
+    indexed.export(tmp_path / "out.parquet")
+    assert indexed.export(tmp_path / "out.parquet") == 4
     with pytest.raises(ValueError, match=r"must end in .parquet, or in nothing"):
         indexed.export(tmp_path / "out.csv")
     assert indexed.export(tmp_path / "out") == indexed.export(tmp_path / "out") == 4

@@ -1,8 +1,9 @@
 """A table of pictures, such as a shop's products: of each row a key, the picture, a text, and what to filter by."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,10 +83,14 @@ class Catalogue:
         self.image_column, self.id_column, self.text_column = image_column, id_column, text_column
         self.faults = Faults()
         self._folder = path.absolute().parent
-        self._value = csv_value if path.suffix.lower() in _OF_TEXT else value_of
+        self._value: Callable[[object], Value | None] = value_of
 
     def __iter__(self) -> Iterator[Row]:
         self.faults = faults = Faults()
+        if self.path.exists() and not self.path.is_file():  # a pipe would wait for a writer, and can be read once only
+            raise CatalogueError(f"{self.path} is not a regular file: save the table in one.")
+        if self.path.suffix.lower() in _OF_TEXT:
+            self._value = partial(csv_value, decimal_comma=_has_semicolons(self.path))
         if self.path.suffix.lower() == ".parquet":
             import_arrow("Reading Parquet files")
         rows_of: dict[str, int] = {}
@@ -105,16 +110,7 @@ class Catalogue:
         missing = {each for each in (self.image_column, self.id_column, self.text_column) if each} - {*table.columns}
         if self.path.suffix.lower() not in (".jsonl", ".ndjson"):
             self._check(table.columns, missing)
-        rows = table.rows(table.columns)
-        while True:
-            try:
-                cells = next(rows, None)
-            except (ValueError, OverflowError) as error:  # a time that Python has no value for
-                if isinstance(error, UnicodeDecodeError):
-                    raise
-                raise CatalogueError(f"{self.path} holds what cannot be read ({error}).") from error
-            if cells is None:
-                break
+        for cells in table.rows(table.columns):
             missing -= cells.keys() if missing else set()
             yield cells
         self._check(table.columns, missing)
@@ -137,3 +133,13 @@ class Catalogue:
         }
         text = None if self.text_column is None else words_of(cells.get(self.text_column))
         return Row(number=number, key=key, image=image, text=text, fields=fields)
+
+
+def _has_semicolons(path: Path) -> bool:
+    """Whether cells are separated by them: where a comma stands in numbers. It is told from the header, as rows are."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as text:
+            head = text.readline()
+    except OSError:  # is said when the rows are read
+        return False
+    return max(",\t;|", key=head.count) == ";"

@@ -18,6 +18,7 @@ Value: TypeAlias = Scalar | list[Scalar]
 # As JSON writes numbers, without an exponent: 007 and +5 are codes, and longer ones would not come back as they were.
 _WHOLE: Final = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
 _DECIMAL: Final = re.compile(r"-?(?=[\d.]{3,16}$)(0|[1-9]\d*)\.\d+", re.ASCII)
+_WITH_COMMA: Final = re.compile(r"-?\d+,\d+", re.ASCII)
 _SCHEME: Final = re.compile(r"(data:|[A-Za-z][A-Za-z0-9+.-]+://)")
 
 
@@ -107,10 +108,12 @@ def value_of(cell: object) -> Value | None:
     return _scalar(cell)
 
 
-def csv_value(cell: object) -> Value | None:
-    """The same of a table that holds texts only: those that are numbers become numbers."""
+def csv_value(cell: object, *, decimal_comma: bool = False) -> Value | None:
+    """The same of a table that holds texts only: those that are numbers become numbers, 19,90 too where that is one."""
     value = value_of(cell)
     if isinstance(value, str):
+        if decimal_comma and _WITH_COMMA.fullmatch(value) and _DECIMAL.fullmatch(number := value.replace(",", ".")):
+            return float(number)
         if _WHOLE.fullmatch(value):
             return int(value)
         if _DECIMAL.fullmatch(value):

@@ -52,6 +52,15 @@ def _plain(row: Row) -> dict[str, Any]:
     return {**plain, _RAW: json.dumps(raw) if raw else None}
 
 
+def is_export(path: Path) -> bool:
+    """Whether a path is that of a file that was written here."""
+    pa, pq = import_arrow("Parquet")
+    try:
+        return path.is_file() and _ABOUT in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
 @contextmanager
 def open_parquet(path: Path, path_column: str, vector_column: str) -> "Iterator[EmbeddingParquet]":
     """A file, closed at the end. LibraryError for one that is damaged, or lacks a column."""

@@ -18,6 +18,8 @@ OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
 _QUOTED: Final = r'"((?:[^"\\]|\\.)*)"'
 _FILTER: Final = re.compile(rf"(?:{_QUOTED}|([^=!<>~\"]+))\s*(==|<=|>=|!=|=|<|>|~)\s*(.*)", re.DOTALL)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_YEAR: Final = re.compile(r"\d{4}", re.ASCII)
+_DATE: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]*"  # for GLOB
 _LONGEST: Final = 4_000  # characters of a part: SQLite takes patterns of 50,000 bytes
 _EXAMPLES: Final = 'such as brand=Acme, price<=20, colour!=red or title~shoe; put other signs into quotes: "a=b"=c'
 
@@ -26,7 +28,8 @@ _EXAMPLES: Final = 'such as brand=Acme, price<=20, colour!=red or title~shoe; pu
 class FieldFilter:
     """A column, and what it must hold. Of a list, one of its items must; with `!=` none may.
 
-    Two numbers compare as numbers, anything else as text, by its characters' numbers: dates are in order that way.
+    Two numbers compare as numbers. Anything else compares as text, by its characters' numbers: dates are in order that
+    way. But of less and more than a number only numbers are, and dates of a year of four digits.
     A photo that has no such column, or nothing in it, never passes. Raises ValueError where nothing is asked for.
     """
 
@@ -74,7 +77,11 @@ class FieldFilter:
         if number is None:
             return f"{text} {op} ?", (value,)
         is_number = f"{item}.type IN ('integer', 'real')"
-        return f"CASE WHEN {is_number} THEN {item}.atom {op} ? ELSE {text} {op} ? END", (number, value)
+        otherwise = f"{text} {op} ?"
+        if op != "=":  # "on request" is no price above 20
+            is_date = f"({item}.type = 'text' AND {item}.atom GLOB '{_DATE}')" if _YEAR.fullmatch(value) else "0"
+            otherwise = f"{is_date} AND {otherwise}"
+        return f"CASE WHEN {is_number} THEN {item}.atom {op} ? ELSE {otherwise} END", (number, value)
 
 
 def parse_field_filter(text: str) -> FieldFilter:

@@ -28,7 +28,7 @@ from diptych.errors import needs_extra
 from diptych.files import atomic_write
 
 if TYPE_CHECKING:
-    from pyarrow import Schema
+    from pyarrow import Array, DataType, RecordBatch, Schema
     from pyarrow.parquet import ParquetFile
 
 _ROWS = 256  # read at a time
@@ -95,9 +95,49 @@ def parquet_rows(
             batch = next(batches, None)
         if batch is None:
             return
-        yield from batch.to_pylist()
+        yield from _plain_rows(batch, where)
         done += batch.num_rows
         on_bytes(size * done // total)
+
+
+def _plain_rows(batch: "RecordBatch", where: str) -> Iterator[dict[str, Any]]:
+    """The rows as Python has them: times to the microsecond, and None for those that it has no value for."""
+    columns = [_plain_cells(_in_microseconds(column), where) for column in batch.columns]
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, cells, strict=True))
+
+
+def _plain_cells(column: "Array", where: str) -> list[Any]:
+    unreadable = (ValueError, OverflowError, KeyError)  # such as the year 20000, or a time zone of no name
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where} holds a text that is not UTF-8 ({error.reason}); write it again as UTF-8.") from error
+    except unreadable:
+        cells = []
+        for cell in column:
+            try:
+                cells.append(cell.as_py())
+            except unreadable:
+                cells.append(None)
+        return cells
+
+
+def _in_microseconds(column: "Array") -> "Array":
+    """The same with times of nanoseconds, which Python has none of, cut off."""
+    import pyarrow as pa
+
+    def coarser(kind: "DataType") -> "DataType":
+        if pa.types.is_list(kind):
+            return pa.list_(coarser(kind.value_type))
+        if pa.types.is_timestamp(kind) and kind.unit == "ns":
+            return pa.timestamp("us", kind.tz)
+        if pa.types.is_duration(kind) and kind.unit == "ns":
+            return pa.duration("us")
+        return pa.time64("us") if pa.types.is_time64(kind) else kind
+
+    wanted = coarser(column.type)
+    return column if wanted == column.type else column.cast(wanted, safe=False)
 
 
 @contextmanager

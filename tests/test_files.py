@@ -1,4 +1,7 @@
 import hashlib
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -222,3 +225,35 @@ def test_what_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(DiptychError, match=r"folder\.html is a folder, where a file is to be written\.$"):
         check_writable(tmp_path / "folder.html", (".html",))
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes, as on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_what_does_not_fit_the_disk_is_named_as_the_user_knows_it(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="File too large") as of_file,
+        largest_file(1000),
+        atomic_write(tmp_path / "a") as file,
+    ):
+        file.write_bytes(bytes(2000))
+    assert of_file.value.filename == str(tmp_path / "a")
+    with (
+        pytest.raises(OSError, match="File too large") as of_folder,
+        largest_file(1000),
+        atomic_folder(tmp_path / "b") as folder,
+    ):
+        (folder / "c").write_bytes(bytes(2000))
+    assert of_folder.value.filename == str(tmp_path / "b")
+    with pytest.raises(OSError, match="No such file") as of_part, atomic_folder(tmp_path / "b") as folder:
+        (folder / "d" / "e").write_bytes(b"")
+    assert of_part.value.filename == str(tmp_path / "b" / "d" / "e")
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """Files on disk: our cache folder, writes that either happen whole or not at all, checksums."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -15,6 +16,7 @@ from diptych.errors import DiptychError
 _CACHE_TAG = "CACHEDIR.TAG"
 _CACHE_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of Diptych, safe to delete.\n"
 _FOLDER_MARK = ".diptych"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # writing to an open file fails with these, and names none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _flush_to_disk(path.parent)
     except OSError as error:
-        if error.filename == str(temporary):
-            error.filename, error.filename2 = str(path), None  # the name that the user knows
+        _name_target(error, temporary, path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -114,6 +115,9 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             _flush_to_disk(entry)
         _flush_to_disk(temporary)
         _swap_in(temporary, path)
+    except OSError as error:
+        _name_target(error, temporary, path)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -199,6 +203,15 @@ def _measure(folder: Path) -> CacheRecord:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+
+
+def _name_target(error: OSError, temporary: Path, path: Path) -> None:
+    """Have an error name the path that the user knows."""
+    failed = error.filename
+    if error.errno in _FULL and failed is None:
+        error.filename = str(path)
+    elif isinstance(failed, str) and Path(failed).is_relative_to(temporary):
+        error.filename, error.filename2 = str(path / Path(failed).relative_to(temporary)), None
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_photo_that_is_gone_is_grey_on_the_map_and_said(photos: Path, tmp_path
     (folder / "coffee-120.jpg").unlink()
     done = diptych("map", "--library", tmp_path / "library", "-o", tmp_path / "map.html")
     assert done.returncode == 0
-    assert done.stderr == "diptych: 1 photos could not be read; they are grey.\n"
+    assert done.stderr == "diptych: 1 photo could not be read; it is grey.\n"
 
 
 def test_photos_of_the_library_and_files_are_described(photos: Path, words: Path) -> None:

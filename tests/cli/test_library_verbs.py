@@ -1,6 +1,8 @@
 """`diptych index`, `diptych search` and `diptych library` as a user runs them."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.stdout == "2 new, 1 not readable\n"
     assert done.stderr.splitlines() == [
         f"diptych: {folder / 'text.jpg'}: not an image: it begins with b'words'",
-        "diptych: 1 files could not be read: diptych library failures.",
+        "diptych: 1 file could not be read: diptych library failures.",
     ]
     return folder
 
@@ -83,8 +85,25 @@ def test_the_library_says_what_it_holds_and_what_failed(photos: Path) -> None:
     assert [(model["name"], model["vectors"]) for model in facts["models"]] == [("postcard", 2)]
     failures = diptych("library", "failures", "--library", library).stdout
     assert failures == f"{photos / 'text.jpg'}: not an image: it begins with b'words'\n"
+    lines = diptych("library", "info", "--library", library).stdout.splitlines()
+    assert lines[1:3] == [
+        f"  {photos}: 2 photos, 1 file that cannot be read",
+        "  postcard: 2 vectors of 256 numbers, the default",
+    ]
+    assert re.fullmatch(r"  last indexed .*: 3 of 3 files, done", lines[3])
     assert library.stat().st_mode & 0o077 == 0
     assert (library / "library.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_run_that_finds_nothing_new_says_so_and_a_model_is_forgotten(photos: Path, tmp_path: Path) -> None:
+    library = shutil.copytree(photos.parent / "library", tmp_path / "library")
+    assert diptych("index", "--library", library).stdout == "2 unchanged\n"
+    last = diptych("library", "info", "--library", library).stdout.splitlines()[-1]
+    assert last.endswith(": nothing new, done")
+    done = diptych("library", "forget-model", "another", "--library", library)
+    assert (done.returncode, "no vectors of another, only of postcard" in done.stderr) == (1, True)
+    assert diptych("library", "forget-model", "postcard", "--library", library).stdout == "2 vectors forgotten\n"
+    assert json.loads(diptych("library", "info", "--json", "--library", library).stdout)["models"] == []
 
 
 @pytest.mark.parametrize(

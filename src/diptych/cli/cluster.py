@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from diptych.cli.options import PAGES, Device, DType, GroupCount, Json, Library, Model, Place, VocabularyFile
-from diptych.cli.printing import one_line
+from diptych.cli.printing import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def _print(found: "Clusters") -> None:
 def _sheet(opened: "PhotoLibrary", found: "Clusters") -> "Iterator[tuple[str, Iterator[SheetPhoto]]]":
     for group in found.groups:
         shown = [group.central, *group.examples(_ON_A_SHEET)]
-        yield f"{_title(group)}: {len(group.members):,} photos", _photos(opened, shown)
+        yield f"{_title(group)}: {counted(len(group.members), 'photo')}", _photos(opened, shown)
     if found.unassigned:
         yield f"In no group: {len(found.unassigned):,}", _photos(opened, list(found.unassigned[: _ON_A_SHEET + 1]))
 

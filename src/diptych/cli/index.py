@@ -12,7 +12,7 @@ from diptych.cli.reports import run_index, say_skipped, summarise
 def index(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER...]", help="Folders of photos, with all below them. \\[default: all known]"),
+        typer.Argument(metavar="FOLDER", help="Folders of photos, with all below them. \\[default: all known]"),
     ] = None,
     library: Library = None,
     model: Model = None,

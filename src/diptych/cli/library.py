@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from diptych.cli.options import Json, Library
-from diptych.cli.printing import one_line
+from diptych.cli.printing import counted, one_line
 
 library = typer.Typer(help="What the photo library holds, and its upkeep.", no_args_is_help=True)
 
@@ -28,15 +28,18 @@ def info(library: Library = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    typer.echo(f"{facts['folder']}: {describe_size(facts['bytes'])}")
+    typer.echo(f"{one_line(facts['folder'])}: {describe_size(facts['bytes'])}")
     for root in facts["roots"]:
-        typer.echo(f"  {root['path']}: {root['photos']:,} photos, {root['failures']:,} files that cannot be read")
-    for model in facts["models"]:
-        typer.echo(f"  {model['name']}: {model['vectors']:,} vectors of {model['width']} numbers")
+        failed = counted(root["failures"], "file that cannot", "files that cannot")
+        typer.echo(f"  {one_line(root['path'])}: {counted(root['photos'], 'photo')}, {failed} be read")
+    for place, model in enumerate(facts["models"]):
+        vectors = f"{counted(model['vectors'], 'vector')} of {model['width']} numbers"
+        typer.echo(f"  {one_line(model['name'])}: {vectors}{'' if place else ', the default'}")
     for job in facts["jobs"][:1]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job["started_at"]))
-        outcome = job["outcome"] or "goes on, or was killed"
-        typer.echo(f"  last indexed {when}: {job['done']:,} of {job['total']:,} files, {one_line(outcome)}")
+        outcome = one_line(job["outcome"] or "goes on, or was killed")
+        files = f"{job['done']:,} of {counted(job['total'], 'file')}" if job["total"] else "nothing new"
+        typer.echo(f"  last indexed {when}: {files}, {outcome}")
 
 
 @library.command()
@@ -55,7 +58,7 @@ def failures(library: Library = None, as_json: Json = False) -> None:
         typer.echo(json.dumps([{"path": each.source, "reason": each.reason} for each in found], indent=2))
         return
     for each in found:
-        typer.echo(f"{one_line(each.source)}: {each.reason}")
+        typer.echo(f"{one_line(each.source)}: {one_line(each.reason)}")
 
 
 @library.command("list")
@@ -88,8 +91,9 @@ def check(library: Library = None) -> None:
     with PhotoLibrary.open(library) as opened:
         report = opened.check()
     for fault in report.faults:
-        typer.echo(f"diptych: {fault}", err=True)
-    typer.echo(f"{report.photos:,} photos, {report.vectors:,} vectors, {len(report.faults):,} faults")
+        typer.echo(f"diptych: {one_line(fault)}", err=True)
+    counts = (report.photos, "photo"), (report.vectors, "vector"), (len(report.faults), "fault")
+    typer.echo(", ".join(counted(*count) for count in counts))
     if report.faults:
         raise typer.Exit(1)
 
@@ -105,7 +109,7 @@ def remove(
     from diptych.library.library import PhotoLibrary
 
     with PhotoLibrary.open(library) as opened:
-        typer.echo(f"{opened.remove(root):,} photos forgotten")
+        typer.echo(f"{counted(opened.remove(root), 'photo')} forgotten")
 
 
 @library.command()
@@ -121,4 +125,19 @@ def relocate(
     from diptych.library.library import PhotoLibrary
 
     with PhotoLibrary.open(library) as opened:
-        typer.echo(f"{opened.relocate(old, new):,} photos relocated")
+        typer.echo(f"{counted(opened.relocate(old, new), 'photo')} relocated")
+
+
+@library.command("forget-model")
+def forget_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model, as `library info` names it.")],
+    library: Library = None,
+) -> None:
+    """Forget the vectors of a model, and photos that have none of another model. The files stay as they are.
+
+    [dim]Example: diptych library forget-model postcard[/dim]
+    """
+    from diptych.library.library import PhotoLibrary
+
+    with PhotoLibrary.open(library) as opened:
+        typer.echo(f"{counted(opened.forget_model(name), 'vector')} forgotten")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from diptych.cli.options import Device, DType, GroupCount, Library, Model, Place, VocabularyFile
-from diptych.cli.printing import one_line
+from diptych.cli.printing import counted, one_line
 
 
 def map_photos(
@@ -42,11 +42,15 @@ def map_photos(
         made = opened.map(clusters, vocabulary=words, filters=target.filters)
     writers[output.suffix.lower()](made, output)
     if made.sheet is not None and made.sheet.unread:
-        typer.echo(f"diptych: {made.sheet.unread:,} photos could not be read; they are grey.", err=True)
+        typer.echo(f"diptych: {_unread(made.sheet.unread)}", err=True)
     if made.left_out:
-        typer.echo(f"diptych: {made.left_out:,} photos more than a map shows were left out, evenly.", err=True)
-    typer.echo(f"{len(made.photos):,} photos in {len(made.groups):,} groups: {one_line(output)}")
+        typer.echo(f"diptych: {counted(made.left_out, 'photo')} more than a map shows left out, evenly.", err=True)
+    typer.echo(f"{counted(len(made.photos), 'photo')} in {counted(len(made.groups), 'group')}: {one_line(output)}")
     if opens:
         from diptych.cli.viewer import open_in_viewer
 
         open_in_viewer(output)
+
+
+def _unread(count: int) -> str:
+    return counted(count, "photo could not be read; it is grey.", "photos could not be read; they are grey.")

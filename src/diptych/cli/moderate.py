@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diptych.cli.options import PAGES, Device, DType, Json, Library, Model, Place
-from diptych.cli.printing import describe_second, one_line, print_table
+from diptych.cli.printing import counted, describe_second, describe_source, print_table
 
 if TYPE_CHECKING:
     from diptych.library.library import PhotoLibrary
@@ -97,7 +97,7 @@ def _write_page(page: Path, library: "PhotoLibrary", policy: "Policy", tally: "T
         for each in policy.category
     ]
     about = ["A model's guesses, for a person to look at: photos are missed, and found that are fine."]
-    write_sheet(page, f"Findings in {tally.photos:,} photos", groups, about=about)
+    write_sheet(page, f"Findings in {counted(tally.photos, 'photo')}", groups, about=about)
 
 
 def _why(reason: "Reason") -> str:
@@ -106,7 +106,7 @@ def _why(reason: "Reason") -> str:
 
 
 def _line(photo: "Moderated", reason: "Reason") -> str:
-    return f"{one_line(photo.source)}  {reason.category.action}: {reason.category.name} {_why(reason)}"
+    return f"{describe_source(photo.source)}  {reason.category.action}: {reason.category.name} {_why(reason)}"
 
 
 def _print_summary(policy: "Policy", tally: "Tally") -> None:
@@ -115,4 +115,4 @@ def _print_summary(policy: "Policy", tally: "Tally") -> None:
         (each.name, each.action, f"{counts[each.name]:,}", f"{counts[each.name] / max(photos, 1):.1%}")
         for each in policy.category
     ]
-    print_table(("category", "action", f"of {photos:,} photos", "share"), rows, names=2)
+    print_table(("category", "action", f"of {counted(photos, 'photo')}", "share"), rows, names=2)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from diptych.cli.printing import counted, one_line
+
 if TYPE_CHECKING:
     from diptych.library.target import Target
 
@@ -44,6 +46,7 @@ def say_unseen(target: "Target", seen: int) -> None:
         raise DiptychError(f"There are no photos with vectors in {target.folder or target.library.folder}.")
     if unseen := target.library.count(target.filters) - seen:
         typer.echo(
-            f"diptych: {unseen:,} photos have no vector of {target.library.model_name}: diptych index makes them.",
+            f"diptych: {counted(unseen, 'photo has', 'photos have')} no vector of "
+            f"{one_line(target.library.model_name)}: diptych index makes them.",
             err=True,
         )

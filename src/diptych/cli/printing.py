@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from diptych.library.paths import Source
     from diptych.zeroshot import Label
 
 _UNBROKEN = 10_000  # columns: a program that reads the lines wants none of them wrapped
@@ -64,9 +65,24 @@ def print_table(header: "Sequence[str]", rows: "Sequence[Sequence[str]]", *, nam
 
 
 def one_line(path: Path | str) -> str:
-    """A path on one line, whatever is in its name."""
+    """A path, or any text from elsewhere, on one line and without what a terminal obeys."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
+
+
+def describe_source(source: "Source") -> str:
+    """Where a photo is, on one line; with the row of a catalogue, where that says no more than its place."""
+    return one_line(source if is_told(source) else f"{source} ({source.key})")
+
+
+def is_told(source: "Source") -> bool:
+    """Whether the place of a photo says which row of a catalogue it is; a photo in a folder is none."""
+    return source.key is None or source.endswith(source.key)
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number with what is counted: "1 photo", "2,000 photos"; `many` where an s alone makes no plural."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def describe_second(second: float) -> str:

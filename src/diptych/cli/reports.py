@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from diptych.cli.printing import one_line
+from diptych.cli.printing import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,8 +44,9 @@ def summarise(report: "IndexReport") -> str:
     counts = {
         "new": report.encoded,
         "moved": report.moved,
-        "copies of known ones": report.copied,
+        "copy of a known one" if report.copied == 1 else "copies of known ones": report.copied,
         "gone": report.forgotten,
+        "described anew": report.described,
         "unchanged": report.unchanged,
         "not readable": report.failed,
     }
@@ -55,21 +56,25 @@ def summarise(report: "IndexReport") -> str:
 def say_skipped(report: "IndexReport", failures: "Sequence[Failure]", *, has_options: bool) -> None:
     """Say what a run left out, some of the failures by name; `has_options`: the verb is one that can do otherwise."""
     for fault in report.faults:
-        _say(fault)
+        _say(one_line(fault))
     for failure in failures[:_SHOWN]:
-        _say(f"{one_line(failure.source)}: {failure.reason}")
+        _say(f"{one_line(failure.source)}: {one_line(failure.reason)}")
     if has_options and report.failed:
-        _say(f"{report.failed:,} files could not be read: diptych library failures.")
+        _say(f"{counted(report.failed, 'file')} could not be read: diptych library failures.")
     elif len(failures) > _SHOWN:
-        _say(f"{len(failures) - _SHOWN:,} more files could not be read.")
+        _say(f"{counted(len(failures) - _SHOWN, 'more file')} could not be read.")
     if report.changing:
-        _say(f"{report.changing:,} files changed while they were read: the same command takes them as they are then.")
+        _say(f"{counted(report.changing, 'file')} changed while being read: the same command reads what is there then.")
     if report.links:
-        _say(f"{report.links:,} links were not followed{' (--follow-links)' if has_options else ''}.")
+        links = counted(report.links, "link was", "links were")
+        _say(f"{links} not followed{' (--follow-links)' if has_options else ''}.")
     for folder in report.unread_folders:
         _say(f"{one_line(folder)} could not be entered; what is known of it stays.")
     for folder in report.absent_roots:
-        _say(f"{one_line(folder)} is not there, or empty: what is known of it stays.")
+        _say(
+            f"{one_line(folder)} is not there, or empty: what is known of it stays. "
+            "Moved? diptych library relocate OLD NEW. Gone for good? diptych library remove."
+        )
 
 
 def _say(line: str) -> None:

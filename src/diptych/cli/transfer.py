@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diptych.cli.options import Library, Model
+from diptych.cli.printing import counted, one_line
 
 if TYPE_CHECKING:
     from diptych.library.importing import ImportReport
@@ -32,7 +33,7 @@ def export(
         check_results_path(target)
     with PhotoLibrary.open(library, model=model) as opened:
         count = opened.export(target, dtype="float32" if dtype == "float32" else "float16" if dtype else None)
-    typer.echo(f"{count:,} vectors in {target}")
+    typer.echo(f"{counted(count, 'vector')} in {one_line(target)}")
 
 
 def import_(
@@ -74,6 +75,6 @@ def _print_report(report: "ImportReport") -> None:
     counts = {"added": report.added, "known": report.unchanged, "other pictures by now, left as they are": report.kept}
     typer.echo(", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no photos")
     for reason, count in report.refused.most_common():
-        typer.echo(f"diptych: {count:,} rows were refused: {reason}.", err=True)
+        typer.echo(f"diptych: {counted(count, 'row was', 'rows were')} refused: {one_line(reason)}.", err=True)
     if report.refused and not (report.added or report.unchanged or report.kept):
         raise typer.Exit(1)

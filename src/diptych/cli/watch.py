@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, Model
+from diptych.cli.printing import one_line
 from diptych.cli.reports import run_index, say_skipped, summarise
 
 
 def watch(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER...]", help="Folders of photos. \\[default: all that the library knows]"),
+        typer.Argument(metavar="FOLDER", help="Folders of photos. \\[default: all that the library knows]"),
     ] = None,
     library: Library = None,
     model: Model = None,
@@ -37,9 +38,9 @@ def watch(
         roots = roots or opened.roots()
         if not roots:
             raise ValueError("The library knows no folder yet: name one, diptych watch FOLDER.")
-        typer.echo(f"diptych: watching {', '.join(str(root.path) for root in roots)} (Ctrl-C ends it)", err=True)
+        typer.echo(f"diptych: watching {', '.join(one_line(root.path) for root in roots)} (Ctrl-C ends it)", err=True)
         for run in watch_roots(opened, roots, stop=threading.Event()):
             report, failures = run_index(opened, run)
-            if report.done or report.forgotten:
+            if report.done or report.forgotten or report.described:
                 typer.echo(f"{time.strftime('%H:%M:%S')}  {summarise(report)}")
             say_skipped(report, failures, has_options=True)

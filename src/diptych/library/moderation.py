@@ -20,7 +20,7 @@ from diptych.prompts import DEFAULT_LABELS
 from diptych.zeroshot import DEFAULT_TEMPLATE, build_classifier
 
 COLUMNS: Final[Columns] = {
-    **dict.fromkeys(("path", "category", "action"), str),
+    **dict.fromkeys(("path", "key", "category", "action"), str),
     **dict.fromkeys(("probability", "threshold", "above"), float),
     "prompt": str,
     "cosine": float,
@@ -125,6 +125,7 @@ def to_record(photo: Moderated, reason: Reason) -> dict[str, Any]:
     """A row of the report, as plain data."""
     return {
         "path": photo.source,
+        "key": photo.source.key,
         "category": reason.category.name,
         "action": reason.category.action,
         "probability": reason.probability,

@@ -55,7 +55,7 @@ def fill(request: dict[str, Any]) -> dict[str, Any]:
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     started = time.perf_counter()
     with closing(connect(folder)) as database:
-        root = photos.root_id(database, Path(request["photos"]))
+        root = photos.put_root(database, Path(request["photos"]))
         model = photos.add_model(database, encoder, "postcard" if request.get("bundled") else "given")
         for start in range(0, len(vectors), PHOTOS_A_COMMIT):
             with transaction(database):

@@ -94,7 +94,7 @@ def _changes(
     """None for a root that is not there, or that holds nothing where photos were: an unplugged disk's mount point."""
     scan = root.scan()
     with transaction(database):
-        number = photos.root_id(database, root.path, kind=root.kind, settings=root.settings)
+        number = photos.put_root(database, root.path, kind=root.kind, settings=root.settings)
     known = _beginning(scan.within, photos.known_photos(database, number, model))
     failures = _beginning(scan.within, photos.known_failures(database, number))
     to_read, gone, missing = [], set(failures), dict(known)

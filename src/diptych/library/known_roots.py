@@ -54,7 +54,7 @@ def _take_in(database: sqlite3.Connection, root: FolderRoot, within: list[Root])
     for child in within:
         if isinstance(child, FolderRoot):
             with transaction(database):
-                number = photos.root_id(database, root.path, kind=root.kind, settings=root.settings)
+                number = photos.put_root(database, root.path, kind=root.kind, settings=root.settings)
                 [(old,)] = database.execute("SELECT id FROM roots WHERE path = ?", (stored(str(child.path)),))
                 prefix = f"{child.path.relative_to(root.path).as_posix()}/"
                 photos.absorb_root(database, number, old, prefix)

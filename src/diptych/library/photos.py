@@ -63,7 +63,7 @@ class NewPhoto:
     seconds: tuple[float | None, ...] = (None,)
 
 
-def root_id(database: sqlite3.Connection, root: Path, *, kind: str = "folder", settings: str | None = None) -> int:
+def put_root(database: sqlite3.Connection, root: Path, *, kind: str = "folder", settings: str | None = None) -> int:
     """The number of a folder or a catalogue, added if it is new."""
     path = stored(str(root))
     database.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))

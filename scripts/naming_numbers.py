@@ -17,8 +17,8 @@ from sklearn.metrics import normalized_mutual_info_score, silhouette_score
 import diptych
 from diptych import DualEncoder
 from diptych.encode.encoder import Array, Features
-from diptych.library.clusters import default_count, group
-from diptych.library.vocabulary import build_vocabulary, list_everyday_words
+from diptych.library.clusters import default_count, group, stands_out
+from diptych.library.vocabulary import build_names, build_vocabulary, list_everyday_words, rank_texts
 
 MOST = 400  # pictures of a set
 
@@ -35,6 +35,9 @@ def main() -> None:
     print_naming(encoder, "all", np.concatenate([features for features, _ in sets.values()]), names, names)
     for name, (features, own) in sets.items():
         print_naming(encoder, name, features, own, names)
+    every = np.concatenate([features for features, _ in sets.values()])
+    print_vocabularies(encoder, every, names)
+    print_group_names(encoder, every, names)
     for name, (features, own) in sets.items():
         print_counts(name, features, own)
     if given.captions:
@@ -67,6 +70,32 @@ def print_naming(encoder: DualEncoder, title: str, features: Features, names: Ar
         leads = [vocabulary.texts[scores[names == name].mean(axis=0).argmax()] == name for name in classes]
         print(f"{title}: {way}: first {best[:, 0].mean():.3f}, of 5 {best.any(axis=1).mean():.3f}", end=", ")
         print(f"classes {np.mean(leads):.3f} of {len(classes)}, {len(vocabulary.texts)} words")
+
+
+def print_vocabularies(encoder: DualEncoder, features: Features, names: Array) -> None:
+    """How often a photo's first word is its name, by the vocabulary of groups and that of photos."""
+    labels, everyday = build_names(encoder), build_vocabulary(encoder)
+    is_label = np.isin(names, [text.lower() for text in labels.texts])
+    for title, vocabulary in (("default labels", labels), ("everyday words", everyday)):
+        first = np.array([texts[0].text.lower() for texts in rank_texts(features, vocabulary, top=1)])
+        print(f"{title}: first {(first == names).mean():.3f} of {len(names)} photos", end=", ")
+        print(f"{(first == names)[is_label].mean():.3f} of {is_label.sum()} whose name is a default label")
+
+
+def print_group_names(encoder: DualEncoder, features: Features, names: Array) -> None:
+    """How often a quarter of a group at least is what it is called, where its word stands out and where it does not."""
+    labels = build_names(encoder)
+    is_label = np.isin(names, [text.lower() for text in labels.texts])
+    features, names = features[is_label], names[is_label]
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    for seed in range(6):
+        for count in (15, 25, 40, 60):
+            found = group(features, count=count, seed=seed)
+            named = zip(rank_texts(found.centres, labels, top=1), stands_out(found.centres, labels), strict=True)
+            for number, (texts, is_clear) in enumerate(named):
+                right[is_clear].append(np.mean(names[found.labels == number] == texts[0].text.lower()) >= 0.25)
+    for is_clear, each in right.items():
+        print(f"groups {'named' if is_clear else 'unnamed'}: {np.mean(each):.3f} of {len(each)} right")
 
 
 def print_counts(title: str, features: Features, names: Array) -> None:

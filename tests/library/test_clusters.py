@@ -95,6 +95,20 @@ def test_a_word_is_the_name_of_the_group_nearest_to_it_and_of_no_other() -> None
     ]
 
 
+def test_a_group_has_no_name_where_of_many_words_none_stands_out() -> None:
+    texts = tuple(f"word {number}" for number in range(200))
+    words = Vocabulary(texts=texts, features=np.eye(200, dtype=np.float32))
+    clear, vague = np.full(200, 0.01, np.float32), np.linspace(0.9, 1.1, 200, dtype=np.float32)
+    clear[7] = 1
+    centres = np.stack([vague, clear, vague[::-1]])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    named = name_groups(centres, words)
+    assert [name for name, _ in named] == ["unnamed", "word 7", "unnamed 2"]
+    assert named[0][1][0].text == "word 199"  # what is nearest is said all the same
+    few = Vocabulary(texts=texts[:99], features=words.features[:99])  # the user's own words, say
+    assert [name for name, _ in name_groups(centres[:1], few)] == ["word 98"]
+
+
 def test_examples_come_from_the_nearer_half_and_are_not_the_central_one() -> None:
     members = tuple(Member(id=i, source=Source(f"{i}.jpg", is_file=True), score=1 - i / 100) for i in range(20))
     cluster = Cluster(name="x", words=(), cohesion=1.0, members=members)

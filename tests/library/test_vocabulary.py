@@ -9,6 +9,7 @@ from diptych import DualEncoder
 from diptych.library.vocabulary import (
     AS_IT_STANDS,
     Vocabulary,
+    build_names,
     build_vocabulary,
     list_everyday_words,
     rank_texts,
@@ -83,3 +84,8 @@ def test_captions_are_encoded_as_they_stand_and_words_in_a_sentence(encoder: Dua
     np.testing.assert_allclose(captions.features, encoder.encode_texts(["dog {}", "cat"]), atol=1e-6)
     words = build_vocabulary(encoder, ["dog"])
     np.testing.assert_allclose(words.features, encoder.encode_texts(["a photo of a dog."]), atol=1e-6)
+
+
+def test_groups_are_called_by_the_default_labels_or_by_the_words_given(encoder: DualEncoder) -> None:
+    assert build_names(encoder).texts == DEFAULT_LABELS
+    assert build_names(encoder, ["dog"]).texts == ("dog",)

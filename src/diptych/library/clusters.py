@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from diptych.calibration import standard
 from diptych.encode.encoder import Features
 from diptych.errors import needs_extra
 from diptych.library.filters import Filters
@@ -19,6 +20,9 @@ from diptych.library.vocabulary import RankedText, Vocabulary, rank_texts
 _MOST_BY_ITSELF: Final = 40  # groups: more are too many to look through
 _SAMPLE: Final = 20_000  # photos that the groups are made of; the others join the nearest
 _ROWS_AT_ONCE: Final = 8_192
+_UNNAMED: Final = "unnamed"
+_STANDS_OUT: Final = 2.5  # standard deviations of a centre's cosines; scripts/naming_numbers.py says what lies below
+_ENOUGH_WORDS: Final = 100  # for such deviations to say anything
 _PASSES: Final = 2  # over all photos, after those over the sample
 
 
@@ -35,7 +39,8 @@ class Member:
 class Cluster:
     """A group: a name that no other has, the words nearest to its centre, and its photos, the nearest to it first.
 
-    `cohesion` is the photos' mean cosine with the centre.
+    The name is "unnamed" where even the nearest words do not stand out from what any words have with it. `cohesion` is
+    the photos' mean cosine with the centre.
     """
 
     name: str
@@ -161,17 +166,29 @@ def name_groups(
     """For each centre a name that no other has, and the words nearest to it, best first.
 
     The name is the nearest word. Where several groups share it, it is that of the group nearest to it; the others are
-    called by more of their words, or numbered.
+    called by more of their words, or numbered. Where of many words none stands out, it is "unnamed".
     """
     ranked = rank_texts(centres, vocabulary, top=words)
+    is_named = stands_out(centres, vocabulary)
     names: dict[str, int] = {}
-    for number in sorted(range(len(ranked)), key=lambda i: -ranked[i][0].score):
+    for number in sorted(range(len(ranked)), key=lambda i: -ranked[i][0].score if is_named[i] else 0):
         texts = [text.text for text in ranked[number]]
-        candidates = [", ".join(texts[:count]) for count in range(1, len(texts) + 1)]
+        candidates = (
+            [", ".join(texts[:count]) for count in range(1, len(texts) + 1)] if is_named[number] else [_UNNAMED]
+        )
         candidates += [f"{candidates[-1]} {again}" for again in range(2, len(ranked) + 1)]
         names[next(name for name in candidates if name not in names)] = number
     name_of = {number: name for name, number in names.items()}
     return [(name_of[number], tuple(texts)) for number, texts in enumerate(ranked)]
+
+
+def stands_out(centres: Features, vocabulary: Vocabulary) -> list[bool]:
+    """Of each centre, whether its nearest word is much nearer than words are in general; of few words it always is."""
+    if len(vocabulary.texts) < _ENOUGH_WORDS:
+        return [True] * len(centres)
+    cosines = centres @ vocabulary.features.T
+    best = standard(cosines.max(axis=1), cosines.mean(axis=1), cosines.std(axis=1))
+    return [score >= _STANDS_OUT for score in best.tolist()]
 
 
 def _start(features: Features, count: int, seed: int) -> Features:

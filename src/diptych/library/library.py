@@ -231,10 +231,10 @@ class PhotoLibrary:
         smaller than `min_size` are in none.
         """
         from diptych.library.clusters import find_clusters
-        from diptych.library.vocabulary import build_vocabulary
+        from diptych.library.vocabulary import build_names
 
         matrix = self._matrix()
-        named = build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary)
+        named = build_names(self.encoder(items=_BACKGROUND), vocabulary)
         return find_clusters(
             self._database, matrix, named, filters=filters or Filters(), count=count, min_size=min_size
         )
@@ -252,10 +252,10 @@ class PhotoLibrary:
         """
         from diptych.library.clusters import chosen_photos
         from diptych.library.map import make_map
-        from diptych.library.vocabulary import build_vocabulary
+        from diptych.library.vocabulary import build_names
 
         chosen = chosen_photos(self._database, self._matrix(), filters or Filters())
-        return make_map(self, chosen, build_vocabulary(self.encoder(items=_BACKGROUND), vocabulary), count=count)
+        return make_map(self, chosen, build_names(self.encoder(items=_BACKGROUND), vocabulary), count=count)
 
     def vector(self, photo: int) -> Features:
         """(E,) of unit length: a photo's own, of a video the mean of its frames. LibraryError for no such photo."""

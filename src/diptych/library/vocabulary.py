@@ -1,7 +1,8 @@
 """Words and captions for pictures: a vocabulary of plain things, one of the user's own, and the nearest of them.
 
-Words are ranked by their cosine alone. Taking from it what a word reaches on the library's average photo, so that no
-word wins everywhere, makes names worse (docs/explore.md has the numbers).
+Groups are called by the default labels: the larger vocabulary has more exact words for a photo, but among so many one
+is near to the middle of any group. Words are ranked by their cosine alone. Taking from it what a word reaches on the
+library's average photo, so that no word wins everywhere, makes names worse (docs/explore.md has the numbers).
 """
 
 import re
@@ -74,6 +75,11 @@ def build_vocabulary(
     """The texts, by default everyday words, each put into the template; kept in the cache like a classifier's."""
     texts = list_everyday_words() if texts is None else tuple(texts)
     return Vocabulary(texts=texts, features=build_classifier(encoder, texts, template).class_features)
+
+
+def build_names(encoder: Encoder, texts: Sequence[str] | None = None) -> Vocabulary:
+    """The words that groups may be called, by default the default labels."""
+    return build_vocabulary(encoder, DEFAULT_LABELS if texts is None else texts)
 
 
 def rank_texts(image_features: Features, vocabulary: Vocabulary, *, top: int = 5) -> list[list[RankedText]]:

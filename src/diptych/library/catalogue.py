@@ -118,7 +118,9 @@ class Catalogue:
     def _check(self, columns: list[str], missing: set[str]) -> None:
         if missing:
             names = " and ".join(repr(each) for each in sorted(missing))
-            raise CatalogueError(f"{self.path} has no column {names}. {listed(columns)}")
+            chosen = {"image": self.image_column, "id": self.id_column, "text": self.text_column}
+            options = ", ".join(f"--{each}-column" for each, name in chosen.items() if name in missing)
+            raise CatalogueError(f"{self.path} has no column {names}. {listed(columns)} Name another ({options}).")
         for name in columns:
             if name and (count := columns.count(name)) > 1:
                 raise CatalogueError(f"{self.path} has {count} columns called {name!r}; give each a name of its own.")

@@ -18,7 +18,8 @@ from diptych.cli.printing import describe_second
 from diptych.demo.photographs import find_photographs
 
 NAMES = ("chelsea", "coffee", "rocket")
-KEYS = ["id", "path", "is_file", "score", "relevance", "width", "height", "taken_at", "second", "text"]
+FACTS = ["width", "height", "taken_at", "second", "text", "fields"]
+KEYS = ["id", "path", "is_file", "key", "score", "relevance", *FACTS]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_a_pipe_is_given_aligned_lines_and_json_has_every_key(library: Path) -> 
     first = hits[0]
     assert (first["is_file"], first["width"], first["height"]) == (True, 120, 80)
     assert first["path"].endswith("chelsea.jpg")
-    assert [first[name] for name in ("taken_at", "second", "text")] == [None, None, None]
+    assert [first[name] for name in ("key", "taken_at", "second", "text", "fields")] == [None] * 5
     assert all(hit["relevance"] is None or 0 <= hit["relevance"] <= 1 for hit in hits)
 
 
@@ -200,10 +201,67 @@ def test_that_nothing_matches_is_said_once_no_photo_is_relevant(library: Path) -
     assert diptych("search", query, "--skip", "1", "--library", library).stderr == ""
 
 
-def test_nothing_left_is_said_and_is_an_empty_list(library: Path) -> None:
-    done = diptych("search", "a cat", "--camera", "Leica", "--json", "--library", library)
+def test_one_photo_alone_is_judged_as_twenty_are(library: Path) -> None:
+    best, *_ = json.loads(diptych("search", "a kitten", "--json", "--library", library).stdout)
+    every = diptych("search", "a kitten", "--library", library)
+    one = diptych("search", "a kitten", "--top", "1", "--library", library)
+    assert len(one.stdout.splitlines()) == 1
+    assert one.stderr == every.stderr
+    assert ("nothing matches" in one.stderr) == (best["relevance"] < MATCH_THRESHOLD)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--camera", "Leica"], "no photo is left by the filters."),
+        (["--format", "heic"], "no photo is left by the filters: there is no heic, only JPEG."),
+        (["--field", "brand=a"], "no photo is left by the filters: there is no column 'brand', only none at all."),
+        (["--folder", "/nowhere"], "filters: no photo lies under /nowhere, only under PHOTOS."),
+        (["--skip", "7"], "3 photos are found in all: --skip 7 leaves none."),
+        (["--skip", "7", "--min-relevance", "0"], "3 photos are found in all: --skip 7 leaves none."),
+        (["--skip", "7", "--camera", "Leica"], "no photo is left by the filters."),
+        (["--threshold", "0.99"], r"no photo reaches --threshold 0.99: the nearest has the cosine 0\.\d+ and the .*"),
+        (["--min-relevance", "1", "--threshold", "0"], "no photo reaches --threshold 0 and --min-relevance 1: the .*"),
+    ],
+)
+def test_why_nothing_is_found_is_said_beside_an_empty_list(options: list[str], said: str, library: Path) -> None:
+    done = diptych("search", "a cat", *options, "--json", "--library", library)
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
-    assert done.stderr == "diptych: no photo is left by the filters.\n"
+    said = said.replace("PHOTOS", str(library.parent / "photos"))
+    assert re.fullmatch(f"diptych: .*{said}\n", done.stderr), done.stderr
+
+
+def test_words_need_no_quotes_and_relevance_may_be_asked_for(library: Path) -> None:
+    quoted = json.loads(diptych("search", "a cup of coffee", "--json", "--library", library).stdout)
+    assert json.loads(diptych("search", "a", "cup", "of", "coffee", "--json", "--library", library).stdout) == quoted
+    least = quoted[0]["relevance"] - 1e-4
+    relevant = diptych("search", "a cup of coffee", "--json", "--min-relevance", least, "--library", library)
+    assert json.loads(relevant.stdout) == [hit for hit in quoted if hit["relevance"] >= least]
+    assert diptych("search", "a", "cat", "--format", "jpg", "--paths", "--library", library).stdout.count("\n") == 3
+
+
+def test_of_a_catalogue_the_row_is_told(library: Path, tmp_path: Path) -> None:
+    table, own = tmp_path / "products.csv", tmp_path / "library"
+    rows = [
+        f"{number},{library.parent}/photos/{name}.jpg,a picture of {name},{number}" for number, name in enumerate(NAMES)
+    ]
+    table.write_text("\n".join(["sku,image,title,price", *rows]))
+    columns = ("--id-column", "sku", "--text-column", "title")
+    assert diptych("index", "--table", table, *columns, "--library", own).returncode == 0
+    [hit] = json.loads(diptych("search", "a rocket", "--top", "1", "--json", "--library", own).stdout)
+    assert (hit["key"], hit["text"], hit["fields"]["price"]) == ("2", "a picture of rocket", 2)
+    [line] = diptych("search", "a rocket", "--top", "1", "--library", own).stdout.splitlines()
+    assert line.split("  ")[-3:] == ["2", "a picture of rocket", hit["path"]]
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", in_terminal("search", "a rocket", "--library", own))
+    assert shown.split()[:6] == ["cosine", "relevance", "pixels", "taken", "key", "text"]
+    (labelled, *_) = json.loads(diptych("label", own, "--labels", "cat,rocket", "--json", "--library", own).stdout)
+    assert labelled["key"] == "0"
+    done = diptych("search", "a rocket", "--field", "brand=x", "--library", own)
+    assert done.stderr.endswith("there is no column 'brand', only price, sku, title.\n")
+    mistaken = diptych("index", "--table", table, "--image-column", "picture", "--library", own)
+    assert (mistaken.returncode, mistaken.stderr.count("\n")) == (1, 1)
+    assert "has no column 'picture'" in mistaken.stderr
+    assert "--image-column" in mistaken.stderr
 
 
 @pytest.mark.parametrize(

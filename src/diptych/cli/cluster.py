@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diptych.cli.options import PAGES, Device, DType, GroupCount, Json, Library, Model, Place, VocabularyFile
+from diptych.cli.options import PAGES, Device, DType, GroupCount, Json, Library, LibraryModel, Place, VocabularyFile
 from diptych.cli.printing import counted, one_line
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def cluster(
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet of the groups, an HTML page.")] = None,
     as_json: Json = False,
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     dtype: DType = "auto",
     device: Device = "auto",
 ) -> None:

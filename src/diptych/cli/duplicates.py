@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diptych.cli.options import Json, Library, Model
+from diptych.cli.options import Json, Library, LibraryModel
 from diptych.cli.printing import one_line
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _JSON = ("width", "height", "size", "cosine", "is_exact")
 
 def duplicates(
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     threshold: Annotated[float, typer.Option(min=0.5, max=1.0, help="From which cosine two are the same.")] = 0.97,
     as_json: Json = False,
 ) -> None:

@@ -1,6 +1,6 @@
 """What a search found, as a table, lines, JSON, paths, a contact sheet, or opened in a viewer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from diptych.cli.options import PAGES
-from diptych.cli.printing import describe_second, is_terminal, one_line, print_paths
+from diptych.cli.printing import counted, describe_second, is_terminal, is_told, one_line, print_paths
 from diptych.files import check_writable
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from diptych.library.search import Hit
 
 _JSON = ("score", "relevance", "width", "height", "taken_at", "second", "text")
+_TEXT_WIDTH = 40  # columns of what a catalogue says of a photo
+_NUMBERS = 3  # columns of a line that stand at the right of theirs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,6 @@ class Output:
 
 def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *, title: str, first: int = 1) -> None:
     """Print the hits, whose best has the rank `first`; then write the sheet and open what is to be opened."""
-    if not hits:
-        typer.echo("diptych: no photo is left by the filters.", err=True)
-    elif first == 1 and _is_without_match(hits):
-        typer.echo("diptych: nothing matches: no photo stands out for this query; these are the nearest.", err=True)
     if output.as_json:
         import json
 
@@ -53,10 +51,10 @@ def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *,
         print_paths([hit.source for hit in hits], end=b"\n")
     elif protocol := _protocol(output.pictures):
         _print_pictures(library, hits, first, protocol)
-    elif is_terminal():
+    elif is_terminal() and hits:
         _print_table(hits, first)
     else:
-        for line in _aligned([_columns(hit) for hit in hits]):
+        for line in _aligned(_columns(hits)):
             typer.echo(line)
     if output.html is not None:
         _write_sheet(library, hits, output.html, title)
@@ -67,37 +65,48 @@ def show_hits(library: "PhotoLibrary", hits: "Sequence[Hit]", output: Output, *,
         open_in_viewer(output.html or best)
 
 
-def _is_without_match(hits: "Sequence[Hit]") -> bool:
-    """Whether it is known of all of them that they do not stand out."""
-    from diptych.calibration import MATCH_THRESHOLD
-
-    return all(hit.relevance is not None and hit.relevance < MATCH_THRESHOLD for hit in hits)
-
-
 def to_plain(hit: "Hit") -> dict[str, Any]:
     """A hit as `--json` prints it."""
     return {
         "id": hit.id,
         "path": hit.source,
         "is_file": hit.source.is_file,
+        "key": hit.source.key,
         **{name: getattr(hit, name) for name in _JSON},
+        "fields": None if hit.fields is None else dict(hit.fields),
     }
 
 
-def _columns(hit: "Hit") -> list[str]:
-    """Cosine, relevance, time within a video, path; empty where there is nothing to say."""
-    relevance = "" if hit.relevance is None else f"{hit.relevance:.0%}"
-    second = "" if hit.second is None else describe_second(hit.second)
-    return [f"{hit.score:.3f}", relevance, second, one_line(hit.source)]
+def _columns(hits: "Sequence[Hit]") -> list[list[str]]:
+    """Of each cosine, relevance, time within a video, key and text in a catalogue, path; empty for nothing to say."""
+    has_keys = not all(is_told(hit.source) for hit in hits)
+    return [
+        [
+            f"{hit.score:.3f}",
+            "" if hit.relevance is None else f"{hit.relevance:.0%}",
+            "" if hit.second is None else describe_second(hit.second),
+            one_line(hit.source.key or "") if has_keys else "",
+            _shortened(one_line(hit.text or "")),
+            one_line(hit.source),
+        ]
+        for hit in hits
+    ]
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def _shortened(text: str) -> str:
+    return text if len(text) <= _TEXT_WIDTH else f"{text[: _TEXT_WIDTH - 3]}..."
+
+
+def _aligned(rows: list[list[str]], *, numbers: int = _NUMBERS) -> list[str]:
     """Lines of columns that are as wide as need be, the last one free; a column that is empty in all is left out."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(row[:-1], widths, strict=False) if width) + f"  {row[-1]}"
-        for row in rows
-    ]
+    return ["  ".join([*_padded(row[:-1], widths, numbers), row[-1]]) for row in rows]
+
+
+def _padded(cells: list[str], widths: list[int], numbers: int) -> Iterator[str]:
+    for place, (cell, width) in enumerate(zip(cells, widths, strict=False)):
+        if width:
+            yield cell.rjust(width) if place < numbers else cell.ljust(width)
 
 
 def _print_table(hits: "Sequence[Hit]", first: int) -> None:
@@ -107,21 +116,23 @@ def _print_table(hits: "Sequence[Hit]", first: int) -> None:
 
     from diptych.cli.printing import console
 
-    has_relevance = any(hit.relevance is not None for hit in hits)
-    has_seconds = any(hit.second is not None for hit in hits)
+    rows = _columns(hits)
+    _, has_relevance, has_seconds, has_keys, has_texts, _ = map(any, zip(*rows, strict=True))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("", "cosine", *(("relevance", "") if has_relevance else ()), *(("at",) if has_seconds else ())):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("pixels", justify="right", no_wrap=True, style="dim")
     table.add_column("taken", no_wrap=True, style="dim")
-    table.add_column("photo", overflow="fold")
-    for rank, hit in enumerate(hits, start=first):
-        score, relevance, second, source = _columns(hit)
+    for title in (*(("key",) if has_keys else ()), *(("text",) if has_texts else ()), "photo"):
+        table.add_column(title, overflow="fold")
+    for rank, (hit, row) in enumerate(zip(hits, rows, strict=True), start=first):
+        score, relevance, second, *words = row
         bar = Bar(1.0, 0.0, hit.relevance or 0.0, width=8, color="cyan")
         relevant = (bar, relevance) if has_relevance else ()
         at = (second,) if has_seconds else ()
         size, date = f"{hit.width} x {hit.height}", (hit.taken_at or "")[:10]
-        table.add_row(f"{rank}", score, *relevant, *at, size, date, Text(source))
+        shown = [Text(word) for word, is_shown in zip(words, (has_keys, has_texts, True), strict=True) if is_shown]
+        table.add_row(f"{rank}", score, *relevant, *at, size, date, *shown)
     console().print(table)
 
 
@@ -139,7 +150,7 @@ def _protocol(wanted: bool | None) -> "Protocol | None":
 def _print_pictures(library: "PhotoLibrary", hits: "Sequence[Hit]", first: int, protocol: "Protocol") -> None:
     from diptych.cli.terminal_pictures import shown
 
-    lines = _aligned([[str(rank), *_columns(hit)] for rank, hit in enumerate(hits, start=first)])
+    lines = _aligned([[str(rank), *row] for rank, row in enumerate(_columns(hits), start=first)], numbers=1 + _NUMBERS)
     thumbnails = library.thumbnails((hit.id, hit.second) for hit in hits)
     for made, line in zip(thumbnails, lines, strict=True):
         typer.echo(shown(made.jpeg, protocol) if made.jpeg else one_line(made.reason))
@@ -161,7 +172,7 @@ def _write_sheet(library: "PhotoLibrary", hits: "Sequence[Hit]", target: Path, t
         for hit, made in track(zip(hits, thumbnails, strict=True), total=len(hits), label="Pictures", unit="pictures")
     )
     write_sheet(target, title, [("", photos)])
-    typer.echo(f"diptych: {len(hits):,} photos on {target}.", err=True)
+    typer.echo(f"diptych: {counted(len(hits), 'photo')} on {one_line(target)}.", err=True)
 
 
 def _caption(hit: "Hit") -> str:
@@ -169,4 +180,5 @@ def _caption(hit: "Hit") -> str:
     parts += [f"cosine {hit.score:.3f}"]
     parts += [] if hit.second is None else [f"at {describe_second(hit.second)}"]
     parts += [] if hit.taken_at is None else [hit.taken_at[:10]]
-    return ", ".join(parts) + (f": {hit.text}" if hit.text else "")
+    told = ": ".join(filter(None, ["" if is_told(hit.source) else hit.source.key, hit.text]))
+    return ", ".join(parts) + (f": {told}" if told else "")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, Model
+from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, LibraryModel
 from diptych.cli.reports import run_index, say_skipped, summarise
 
 
@@ -15,7 +15,7 @@ def index(
         typer.Argument(metavar="FOLDER", help="Folders of photos, with all below them. \\[default: all known]"),
     ] = None,
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     table: Annotated[
         Path | None, typer.Option(help="A catalogue instead: Parquet, CSV or JSON lines that name a picture a row.")
     ] = None,

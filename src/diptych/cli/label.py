@@ -14,7 +14,7 @@ from diptych.cli.options import (
     Labels,
     LabelsFile,
     Library,
-    Model,
+    LibraryModel,
     Multi,
     Place,
     Template,
@@ -46,7 +46,7 @@ def label(
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet of each label, as one HTML page.")] = None,
     as_json: Json = False,
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     dtype: DType = "auto",
     device: Device = "auto",
 ) -> None:

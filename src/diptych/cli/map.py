@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from diptych.cli.options import Device, DType, GroupCount, Library, Model, Place, VocabularyFile
+from diptych.cli.options import Device, DType, GroupCount, Library, LibraryModel, Place, VocabularyFile
 from diptych.cli.printing import counted, one_line
 
 
@@ -18,7 +18,7 @@ def map_photos(
     vocabulary: VocabularyFile = None,
     opens: Annotated[bool, typer.Option("--open", help="Show the file when it is written.")] = False,
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     dtype: DType = "auto",
     device: Device = "auto",
 ) -> None:

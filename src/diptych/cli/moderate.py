@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diptych.cli.options import PAGES, Device, DType, Json, Library, Model, Place
+from diptych.cli.options import PAGES, Device, DType, Json, Library, LibraryModel, Place
 from diptych.cli.printing import counted, describe_second, describe_source, print_table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def moderate(
     ] = False,
     as_json: Json = False,
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     dtype: DType = "auto",
     device: Device = "auto",
 ) -> None:

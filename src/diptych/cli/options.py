@@ -18,6 +18,15 @@ Model = Annotated[
         "\\[default: postcard, the small model in the package]",
     ),
 ]
+LibraryModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        envvar="DIPTYCH_MODEL",
+        help="As `diptych classify` takes it. \\[default: what the library was last indexed with, else postcard]",
+    ),
+]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")]
 Preset = Annotated[str | None, typer.Option(help="Architecture of a bare state dict (see `diptych models`).")]
 Activation = Annotated[str | None, typer.Option(help="gelu or quick_gelu, where a bare state dict leaves it open.")]
@@ -34,7 +43,7 @@ Library = Annotated[
 ]
 Place = Annotated[
     Path | None,
-    typer.Argument(metavar="[FOLDER|LIBRARY]", help="Photos, or a library; without it, your own library."),
+    typer.Argument(metavar="FOLDER|LIBRARY", help="Photos, or a library; without it, your own library."),
 ]
 Hidden = Annotated[bool, typer.Option("--hidden", help="Enter hidden folders, too.")]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow links to files and folders.")]

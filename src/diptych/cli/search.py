@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diptych.cli.hits import Output, show_hits
-from diptych.cli.options import Device, DType, Json, Library, Model
+from diptych.cli.nothing import JUDGED, Asked, say_if_nothing
+from diptych.cli.options import Device, DType, Json, Library, LibraryModel
 
 if TYPE_CHECKING:
     from diptych.library.filters import Near
@@ -29,10 +30,10 @@ Pictures = Annotated[
 
 
 def search(
-    query: Annotated[
-        str | None,
+    words: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="[QUERY]",
+            metavar="WORD",
             help='Words, or terms: "dog + 0.5:snow - people", "img:beach.jpg", "photo:17".',
             show_default=False,
         ),
@@ -42,17 +43,20 @@ def search(
         typer.Option("--image", "-i", help="A picture to find the like of; added to the words, if there are any."),
     ] = None,
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     dtype: DType = "auto",
     device: Device = "auto",
     top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
     skip: Annotated[int, typer.Option(min=0, help="How many of the best to leave out, for the next page.")] = 0,
-    threshold: Annotated[float, typer.Option(help="Only photos of at least this cosine.")] = -1.0,
+    threshold: Annotated[float | None, typer.Option(help="Only photos of at least this cosine.")] = None,
+    min_relevance: Annotated[
+        float | None, typer.Option(help="Only photos that stand out so far for the words: from 0.5 on they match.")
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="Only photos under this folder.")] = None,
     since: Annotated[str | None, typer.Option(help="Taken in or after 2024, 2024-05 or 2024-05-31.")] = None,
     until: Annotated[str | None, typer.Option(help="Taken in or before.")] = None,
     camera: Annotated[str | None, typer.Option(help="A part of the camera's name.")] = None,
-    image_format: Annotated[str | None, typer.Option("--format", help="JPEG, PNG, HEIF ...")] = None,
+    image_format: Annotated[str | None, typer.Option("--format", help="jpg, png, heic, tif ...")] = None,
     min_side: Annotated[int | None, typer.Option(min=1, help="Pixels of the shorter side.")] = None,
     near: Annotated[str | None, typer.Option(help="Latitude, longitude and kilometres: 48.86,2.35,20.")] = None,
     field: Annotated[
@@ -75,6 +79,7 @@ def search(
     from diptych.library.library import PhotoLibrary
 
     output = Output(as_json=as_json, as_paths=as_paths, zero=zero, html=html, opens=opens, pictures=pictures)
+    query = " ".join(words) if words else None
     terms = _terms(query, image)
     names = [each.name for each in image or ()]
     filters = Filters(
@@ -89,8 +94,13 @@ def search(
         where=where,
     )
     with PhotoLibrary.open(library, model=model, device=device, dtype=dtype) as opened:
-        hits = opened.search(terms, filters=filters, top=top, skip=skip, threshold=threshold)
-        show_hits(opened, hits, output, title=" + ".join([*filter(None, [query]), *names]), first=skip + 1)
+        asked = Asked(terms=terms, filters=filters, skip=skip, threshold=threshold, min_relevance=min_relevance)
+        judged = top if skip else max(top, JUDGED)
+        found = opened.search(
+            terms, filters=filters, top=judged, skip=skip, threshold=threshold, min_relevance=min_relevance
+        )
+        say_if_nothing(opened, found, asked)
+        show_hits(opened, found[:top], output, title=" + ".join([*filter(None, [query]), *names]), first=skip + 1)
 
 
 def similar(
@@ -98,7 +108,7 @@ def similar(
         str, typer.Argument(metavar="PHOTO", help="A file, of the library or not; photo:17 of the library.")
     ],
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     dtype: DType = "auto",
     device: Device = "auto",
     top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
@@ -121,6 +131,8 @@ def similar(
     path = Path(photo).expanduser()
     with PhotoLibrary.open(library, model=model, device=device, dtype=dtype) as opened:
         hits = opened.similar(path if number is None else number, top=top)
+        if not hits:
+            typer.echo("diptych: there is no other photo.", err=True)
         show_hits(opened, hits, output, title=f"Like {photo if number is not None else path.name}")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diptych.cli.options import Library, Model
+from diptych.cli.options import Library, LibraryModel
 from diptych.cli.printing import counted, one_line
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def export(
         Path, typer.Argument(metavar="TARGET", help="A .parquet file; or a folder, for vectors.npy and photos.jsonl.")
     ],
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     dtype: Annotated[str | None, typer.Option(help="float16 or float32. \\[default: as in the library]")] = None,
 ) -> None:
     """Write the vectors of a model with paths and metadata.
@@ -39,7 +39,7 @@ def export(
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", exists=True, help="A .parquet file, or a folder.")],
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     root: Annotated[
         Path | None, typer.Option(help="For vectors made elsewhere: the folder under which their pictures lie.")
     ] = None,

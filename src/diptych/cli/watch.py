@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, Model
+from diptych.cli.options import Device, DType, FollowLinks, Hidden, Library, LibraryModel
 from diptych.cli.printing import one_line
 from diptych.cli.reports import run_index, say_skipped, summarise
 
@@ -17,7 +17,7 @@ def watch(
         typer.Argument(metavar="FOLDER", help="Folders of photos. \\[default: all that the library knows]"),
     ] = None,
     library: Library = None,
-    model: Model = None,
+    model: LibraryModel = None,
     hidden: Hidden = False,
     follow_links: FollowLinks = False,
     dtype: DType = "auto",

@@ -62,15 +62,18 @@ def list_columns(rule: LabelRule) -> Columns:
     """What `to_record` gives, for a file of results."""
     numbers: dict[str, type[float]] = dict.fromkeys(("probability", "cosine", "margin"), float)
     several: Columns = {"labels": {"name": str, **numbers}} if rule.multi else {}
-    return {"path": str, "label": str, "nearest": str, **numbers, "none_of_these": float, **several}
+    none = {} if rule.multi else {"none_of_these": float}
+    return {**dict.fromkeys(("path", "key", "label", "nearest"), str), **numbers, **none, **several}
 
 
 def to_record(photo: Labelled, rule: LabelRule) -> dict[str, Any]:
     """Plain data. Probability, cosine and margin are those of the nearest label, whether it holds or not."""
     numbers = asdict(photo.nearest)
-    plain = {"path": photo.source, "label": photo.label, "nearest": numbers.pop("name"), **numbers}
-    several = {"labels": [asdict(label) for label in photo.labels]} if rule.multi else {}
-    return {**plain, "none_of_these": photo.none_of_these, **several}
+    place = {"path": photo.source, "key": photo.source.key}
+    plain = {**place, "label": photo.label, "nearest": numbers.pop("name"), **numbers}
+    if rule.multi:
+        return {**plain, "labels": [asdict(label) for label in photo.labels]}
+    return {**plain, "none_of_these": photo.none_of_these}
 
 
 def label_photos(

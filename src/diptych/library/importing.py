@@ -236,7 +236,7 @@ class _Importer:
             known = self._database.execute("SELECT id FROM roots WHERE path = ?", (stored(root),)).fetchone()
             kind, settings = self._described.get(root) or _FOLDER
             self._numbers[root] = (
-                photos.root_id(self._database, Path(root), kind=kind, settings=settings) if known is None else known[0]
+                photos.put_root(self._database, Path(root), kind=kind, settings=settings) if known is None else known[0]
             )
         return self._numbers[root]
 

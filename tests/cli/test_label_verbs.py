@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -135,7 +136,7 @@ def test_an_interrupted_run_goes_on_where_it_was(photos: Path, tmp_path: Path) -
     kept = stored_photos(tmp_path)
     assert 0 < kept < 643
     before = indexed_at(tmp_path)
-    succeeded(*command[3:])
+    assert diptych(*command[3:]).returncode == 0
     after = indexed_at(tmp_path)
     assert len(after) == len(output.read_text().splitlines()) == 643
     assert {path: after[path] for path in before} == before  # these were not encoded again
@@ -191,6 +192,31 @@ def test_the_summary_counts_labels_and_a_sheet_shows_them(library: Path, tmp_pat
     assert page.count("data:image/jpeg;base64,") == 4
 
 
+def test_a_summary_of_everyday_labels_is_short(library: Path, photos: Path) -> None:
+    for path in find_photographs():
+        with Image.open(path) as photograph:
+            wide, high = photograph.width // 3, photograph.height // 3
+            for place in range(9):
+                x, y = place % 3 * wide, place // 3 * high
+                photograph.crop((x, y, x + wide, y + high)).save(photos / f"{path.stem}-{place}.png")
+    lines = diptych("label", photos, "-o", photos.parent / "labels.csv").stdout.splitlines()
+    with (photos.parent / "labels.csv").open(encoding="utf-8", newline="") as file:
+        labels = [row["label"] for row in csv.DictReader(file)]
+    assert len(set(labels)) > 21
+    assert len(lines) == 21
+    assert lines[-1].split()[:3] == [str(len(set(labels)) - 20), "other", "labels"]
+    counts = [int(re.split(r"  +", line.strip())[1].split()[0]) for line in lines]
+    assert sum(counts) == len(labels)
+
+
+def test_how_more_photos_get_labels_is_said_where_most_have_none(library: Path, tmp_path: Path) -> None:
+    command = ("label", library, "--labels", "lighthouse,bassoon", "-o", tmp_path / "labels.csv")
+    assert diptych(*command).stderr == "diptych: 4 of 4 show none of these: --none-from 0.7 labels more.\n"
+    assert diptych(*command, "--none-from", "0").stderr.endswith(" --none-from 0.7 labels more.\n")
+    assert diptych(*command, "--none-from", "2").stderr == ""
+    assert diptych(*command, "--multi", "--threshold", "1").stderr.endswith(": --threshold 0.5 labels more.\n")
+
+
 def test_labels_may_be_a_file_for_both_verbs(library: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text(LABELS.replace(",", "\n"))
     (tmp_path / "labels.json").write_text(json.dumps({"cat": "a photo of a cat.", "rocket": ["a rocket", "a launch"]}))
@@ -207,9 +233,9 @@ def test_photos_without_vectors_of_the_model_are_counted(library: Path, tmp_path
     own = shutil.copytree(library, tmp_path / "library")
     with sqlite3.connect(own / "library.db") as opened:
         opened.execute("DELETE FROM vectors_1 WHERE photo_id = 1")
-    done = diptych("label", own, "--labels", LABELS)
+    done = diptych("label", own, "--labels", LABELS, "--none-from", "2")
     assert done.returncode == 0
-    assert done.stderr == "diptych: 1 photos have no vector of postcard: diptych index makes them.\n"
+    assert done.stderr == "diptych: 1 photo has no vector of postcard: diptych index makes them.\n"
     with sqlite3.connect(own / "library.db") as opened:
         opened.execute("DELETE FROM vectors_1")
     done = diptych("label", own, "--labels", LABELS)
@@ -286,6 +312,14 @@ def test_the_sample_policy_is_printed_and_can_be_used(library: Path, tmp_path: P
         (["label", "PHOTOS/cat.png", "--labels", LABELS], 1, "cat.png is a file: give the folder that holds it."),
         (["label", "EMPTY", "--labels", LABELS], 1, "There are no photos in"),
         (["label", "--labels", LABELS], 1, "There is no library in"),
+        (["label", "PHOTOS", "--labels", LABELS, "--threshold", "0.5"], 2, "--threshold is for --multi: without it,"),
+        (["label", "PHOTOS", "--labels", LABELS, "--multi", "--none-from", "2"], 2, "--none-from is for one label a"),
+        (["classify", "PHOTOS", "--labels", LABELS, "--threshold", "1"], 2, "--threshold is for --multi: without it,"),
+        (
+            ["index", "PHOTOS", "--id-column", "sku"],
+            2,
+            "--id-column is a column of a table, and none is given: --table",
+        ),
         (["label", "PHOTOS", "--labels", "cat"], 2, "One label alone gets 100% whatever the photo shows"),
         (["label", "PHOTOS", "--labels", "none.txt"], 2, "The labels file none.txt cannot be read: No such file"),
         (["label", "PHOTOS", "--labels", LABELS, "--template", "a photo"], 2, "there are no templates named 'a photo'"),

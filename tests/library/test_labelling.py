@@ -90,6 +90,7 @@ def test_multi_gives_what_predict_each_gives(library: PhotoLibrary, encoder: Tor
                 assert (label.cosine, label.margin) == pytest.approx((other.cosine, other.margin), abs=2e-3)
             [every] = classifier.predict_each([row.source], threshold=0.0)
             assert row.nearest.name == every[0].name
+            assert row.none_of_these is None
             assert row.nearest.probability == pytest.approx(every[0].probability, abs=2e-2)
     assert row.labels == ()
 
@@ -197,10 +198,10 @@ ODD = os.fsdecode(b'/photos/not \xff UTF-8,\n"quoted"\r \xf0\x9f\x90\xb1.jpg')
 ESCAPED = '/photos/not \\udcff UTF-8,\n"quoted"\r \N{CAT FACE}.jpg'
 LABEL = {"name": "cat; or dog", "probability": 0.25, "cosine": 0.1, "margin": 0.0}
 ROWS: list[dict[str, Any]] = [
-    {"path": ODD, "label": None, "nearest": "cat", "probability": 0.1, "cosine": 0.2, "margin": 0.3}
-    | {"none_of_these": None, "labels": []},
-    {"path": "b.jpg", "label": "cat", "nearest": "cat", "probability": 1.0, "cosine": -0.2, "margin": 0.0}
-    | {"none_of_these": 0.5, "labels": [LABEL, {**LABEL, "name": "dog"}]},
+    {"path": ODD, "key": None, "label": None, "nearest": "cat", "probability": 0.1, "cosine": 0.2, "margin": 0.3}
+    | {"labels": []},
+    {"path": "b.jpg", "key": "7", "label": "cat", "nearest": "cat", "probability": 1.0, "cosine": -0.2, "margin": 0.0}
+    | {"labels": [LABEL, {**LABEL, "name": "dog"}]},
 ]
 COLUMNS: Columns = list_columns(LabelRule(multi=True))
 
@@ -220,10 +221,10 @@ def test_json_lines_give_back_every_path(tmp_path: Path) -> None:
 def test_parquet_gives_back_types_and_lists(tmp_path: Path) -> None:
     table = pq.read_table(written(tmp_path / "rows.parquet"))
     assert table.to_pylist() == [{**ROWS[0], "path": ESCAPED}, ROWS[1]]
-    assert {name: str(table.schema.field(name).type) for name in ("path", "label", "none_of_these", "labels")} == {
+    assert {name: str(table.schema.field(name).type) for name in ("path", "label", "margin", "labels")} == {
         "path": "string",
         "label": "string",
-        "none_of_these": "double",
+        "margin": "double",
         "labels": "list<element: struct<name: string, probability: double, cosine: double, margin: double>>",
     }
     with open_results(tmp_path / "empty.parquet", COLUMNS):
@@ -234,7 +235,7 @@ def test_parquet_gives_back_types_and_lists(tmp_path: Path) -> None:
 def test_csv_joins_lists(tmp_path: Path) -> None:
     with written(tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
         first, second = csv.DictReader(file)
-    assert (first["path"], first["label"], first["labels.name"], first["none_of_these"]) == (ESCAPED, "", "", "")
+    assert (first["path"], first["label"], first["labels.name"], first["key"]) == (ESCAPED, "", "", "")
     assert (second["labels.name"], second["labels.cosine"]) == ("cat; or dog; dog", "0.1; 0.1")
     assert float(second["cosine"]) == -0.2
 

@@ -32,7 +32,7 @@ def classify(
     template: Template = None,
     top: Annotated[int, typer.Option(min=1, help="How many labels to show for each photo.")] = 5,
     multi: Multi = False,
-    threshold: Threshold = 0.5,
+    threshold: Threshold = None,
     as_json: Json = False,
     model: Model = None,
     revision: Revision = None,
@@ -49,13 +49,14 @@ def classify(
     [dim]Example: diptych classify photo.jpg --labels "dog,cat"[/dim]
     """
     from diptych.cli.inputs import find_pictures
-    from diptych.cli.labels import choose_class_names
+    from diptych.cli.labels import choose_class_names, choose_threshold
     from diptych.cli.printing import is_terminal
     from diptych.encode.choose import encoder_for
     from diptych.progress import track
     from diptych.prompts import DEFAULT_LABELS
     from diptych.zeroshot import build_classifier, write_prompts
 
+    least = choose_threshold(threshold, multi=multi)
     names = choose_class_names(labels, labels_file, multi=multi)
     prompts = write_prompts(names, template)  # wrong labels or templates are said before anything is loaded
     pictures = find_pictures(photos)
@@ -70,7 +71,7 @@ def classify(
         device=device,
     )
     classifier = build_classifier(encoder, names, template, progress=True)
-    results = _results(classifier, pictures, top, threshold if multi else None)
+    results = _results(classifier, pictures, top, least if multi else None)
     if as_json or not is_terminal():  # else the tables that appear are the progress
         results = track(results, total=len(pictures), label="Photos", unit="photos")
     failures = _print_json(results) if as_json else _print_tables(results)

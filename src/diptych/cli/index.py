@@ -20,8 +20,11 @@ def index(
         Path | None, typer.Option(help="A catalogue instead: Parquet, CSV or JSON lines that name a picture a row.")
     ] = None,
     image_column: Annotated[
-        str, typer.Option(help="Of the table: paths (from its folder), addresses, or pictures themselves.")
-    ] = "image",
+        str | None,
+        typer.Option(
+            help="Of the table: paths (from its folder), addresses, or pictures themselves. \\[default: image]"
+        ),
+    ] = None,
     id_column: Annotated[
         str | None, typer.Option(help="Of the table: what names a row. \\[default: the image]")
     ] = None,
@@ -51,12 +54,18 @@ def index(
     from diptych.library.paths import absolute
     from diptych.library.roots import folder_roots
 
+    columns = {"--image-column": image_column, "--id-column": id_column, "--text-column": text_column}
+    if table is None and (given := [name for name, column in columns.items() if column is not None]):
+        raise ValueError(f"{given[0]} is a column of a table, and none is given: --table FILE.")
     with PhotoLibrary.open(library, model=model, device=device, dtype=dtype, create_missing=True) as opened:
         roots = folder_roots(folders or (), hidden=hidden, follow_links=follow_links)
         if table is not None:
             roots.append(
                 CatalogueRoot(
-                    path=absolute(table), image_column=image_column, id_column=id_column, text_column=text_column
+                    path=absolute(table),
+                    image_column=image_column or "image",
+                    id_column=id_column,
+                    text_column=text_column,
                 )
             )
         elif not roots and not opened.roots():

@@ -33,6 +33,13 @@ def choose_class_names(labels: str | None, labels_file: Path | None, *, multi: b
     return names
 
 
+def choose_threshold(threshold: float | None, *, multi: bool) -> float:
+    """From which probability a label holds with --multi; ValueError where one is given without."""
+    if threshold is not None and not multi:
+        raise ValueError("--threshold is for --multi: without it, a photo gets the label that fits best.")
+    return 0.5 if threshold is None else threshold
+
+
 def split_labels(text: str) -> list[str]:
     """The names in "dog, cat"; a comma inside a name needs a labels file."""
     return _checked([name.strip() for name in text.split(",")], f"--labels {text!r}")

@@ -56,7 +56,9 @@ Template = Annotated[
     typer.Option(help='A set by name (imagenet), one template with {}, or a file. \\[default: "a photo of a {}."]'),
 ]
 Multi = Annotated[bool, typer.Option("--multi", help="Any number of labels may hold, each by itself.")]
-Threshold = Annotated[float, typer.Option(min=0.0, max=1.0, help="With --multi: from which probability.")]
+Threshold = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, help="With --multi: from which probability. \\[default: 0.5]")
+]
 GroupCount = Annotated[
     int | None,
     typer.Option(min=1, help="How many groups. \\[default: the root of how many photos there are, at most 40]"),

@@ -43,7 +43,7 @@ class Labelled:
 
     `nearest` is the label that comes nearest, whether it holds or not. `none_of_these` is the probability (0 to 1) that
     none of the labels offered fits, by how far the nearest stands out from a background of everyday texts; None where
-    the labels are all of that background.
+    the labels are all of that background, and with `multi`, where each label is held against it by itself.
     """
 
     id: int
@@ -107,7 +107,8 @@ def _label(
     if others.shape[1] > 1:
         others[np.arange(count), nearest] = -np.inf
     second = others.max(axis=1)
-    none = none_of_these(best, background).tolist() if background.shape[1] else [None] * count
+    has_none = background.shape[1] and not rule.multi
+    none = none_of_these(best, background).tolist() if has_none else [None] * count
 
     # Of a hundred labels one or two hold: objects are made of these alone.
     def make(row: int, column: int) -> Label:

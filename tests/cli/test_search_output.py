@@ -158,6 +158,25 @@ def test_pictures_are_terms_beside_words_or_alone(library: Path) -> None:
     assert str(rocket) not in like
 
 
+def test_duplicates_are_shown_on_a_sheet_and_of_one_folder(library: Path, tmp_path: Path) -> None:
+    photo = library.parent / "photos" / "rocket.jpg"
+    for name in ("a/one.jpg", "a/another.jpg", "b/one.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(photo.read_bytes())
+    diptych("index", tmp_path / "photos", "--library", tmp_path / "library")
+    command = ("duplicates", "--library", tmp_path / "library", "--html", tmp_path / "sheet.html")
+    assert diptych(*command).stdout.count("  like ") == 2
+    page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
+    assert (page.count("<h2>3 photos</h2>"), page.count("<img ")) == (1, 3)
+    assert (page.count("keep: 120 x 80, "), page.count("the same bytes: 120 x 80, ")) == (1, 2)
+    assert diptych(*command, "--folder", tmp_path / "photos" / "a").stdout.count("  like ") == 1
+    assert diptych(*command, "--folder", tmp_path / "photos" / "b").stdout == "no duplicates (--threshold 0.97)\n"
+    done = diptych(*command, "--folder", tmp_path / "none")
+    assert "no photo lies under" in done.stderr
+    photo_sheet = diptych("duplicates", "--library", tmp_path / "library", "--html", photo)
+    assert (photo_sheet.returncode, "must end in .html or .htm" in photo_sheet.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("verb", [["search", "a cat"], ["similar", "photo:1"]])
 def test_a_sheet_that_cannot_be_written_is_said_before_the_search(verb: list[str], library: Path) -> None:
     done = diptych(*verb, "--html", library / "none" / "sheet.html", "--library", library)
@@ -183,7 +202,7 @@ def test_duplicates_as_json_have_paths_as_hits_do(library: Path, tmp_path: Path)
         (tmp_path / "photos" / name).write_bytes(photo.read_bytes())
     diptych("index", tmp_path / "photos", "--library", tmp_path / "library")
     [group] = json.loads(diptych("duplicates", "--json", "--library", tmp_path / "library").stdout)
-    keys = ["id", "path", "is_file", "width", "height", "size", "cosine", "is_exact"]
+    keys = ["id", "path", "is_file", "key", "width", "height", "size", "cosine", "is_exact"]
     assert [list(each) for each in (group["keep"], *group["others"])] == [keys] * 2
     assert group["keep"]["path"] == str(tmp_path / "photos" / "one.jpg")
     assert (group["others"][0]["path"], group["others"][0]["is_exact"]) == (

@@ -187,7 +187,8 @@ def test_a_damaged_matrix_is_made_again(library: PhotoLibrary, photos: Path, enc
         lambda: shutil.rmtree(matrix),
         lambda: (matrix / "vectors.npy").write_bytes(b"damaged"),
         lambda: (matrix / "ids.npy").write_bytes(b""),
-        lambda: (matrix / "revision").write_bytes(b"\xff"),
+        lambda: (matrix / "last-gone").write_bytes(b"\xff"),
+        lambda: (matrix / "ids.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': ('\n\n\n\n\n"),
         lambda: np.save(matrix / "ids.npy", np.zeros((2, 3), np.int64)),
     ):
         damage()

@@ -72,9 +72,14 @@ def import_(
 
 
 def _print_report(report: "ImportReport") -> None:
-    counts = {"added": report.added, "known": report.unchanged, "other pictures by now, left as they are": report.kept}
+    counts = {
+        "added": report.added,
+        "replaced": report.changed,
+        "known": report.unchanged,
+        "other pictures by now, left as they are": report.kept,
+    }
     typer.echo(", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "no photos")
     for reason, count in report.refused.most_common():
         typer.echo(f"diptych: {counted(count, 'row was', 'rows were')} refused: {one_line(reason)}.", err=True)
-    if report.refused and not (report.added or report.unchanged or report.kept):
+    if report.refused and not (report.added or report.changed or report.unchanged or report.kept):
         raise typer.Exit(1)

@@ -18,7 +18,7 @@ from diptych.calibration import best_level, relevance, standard
 from diptych.encode.encoder import Array, Encoder, Features
 from diptych.errors import DiptychError
 from diptych.files import atomic_folder
-from diptych.library.matrix import Ids, Matrix
+from diptych.library.matrix import UNREADABLE, Ids, Matrix
 from diptych.library.photos import Model
 from diptych.library.query import Term, Words
 from diptych.prompts import DEFAULT_LABELS
@@ -111,7 +111,7 @@ def is_as_measured(folder: Path, model: Model, matrix: Matrix) -> bool:
 
 def _stored_texts(folder: Path, model: Model) -> Features | None:
     """(B, E) unit rows, where they are on disk and of this model."""
-    with suppress(OSError, EOFError, ValueError):
+    with suppress(*UNREADABLE):
         key = (_folder(folder, model) / "texts").read_text(encoding="ascii")
         texts = np.load(_folder(folder, model) / "texts.npy", allow_pickle=False)
         if key == _key(model) and texts.shape == (len(background_texts()), model.width) and _are_numbers(texts):
@@ -121,7 +121,7 @@ def _stored_texts(folder: Path, model: Model) -> Features | None:
 
 def _stored_statistics(folder: Path, model: Model, matrix: Matrix, texts: Features) -> Background | None:
     """What is on disk, if it is of the first rows of the matrix: None where rows went since."""
-    with suppress(OSError, EOFError, ValueError):
+    with suppress(*UNREADABLE):
         last_id = int((_folder(folder, model) / "last-id").read_text(encoding="ascii"))
         statistics = np.load(_folder(folder, model) / "statistics.npy", mmap_mode="r", allow_pickle=False)
         best = np.load(_folder(folder, model) / "best.npy", allow_pickle=False)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,11 @@ _NONE: Final = np.empty((2, 0), np.int64)
 _ROWS_AT_ONCE: Final = 4_096
 _MOST_FRESH: Final = 20_000  # rows that are read at each opening before the matrix is written anew
 _MOST_GONE: Final = 20_000  # rows that are passed over before it is
+# What numpy and Python raise for a file that a power cut or a disk has damaged, its header being Python's text.
+UNREADABLE: Final = (
+    *(OSError, EOFError, ValueError, TypeError, SyntaxError, TokenError),
+    *(OverflowError, MemoryError, RecursionError),
+)
 NO_PHOTO: Final = 0  # SQLite's numbers begin at 1
 
 
@@ -166,7 +172,7 @@ def is_as_derived(database: sqlite3.Connection, folder: Path, model: Model) -> b
 def stored_matrix(library: Path, model: Model) -> Matrix | None:
     """What stands on disk, current or not, or None where nothing does that can be used."""
     folder = _place(library, model)
-    with suppress(OSError, EOFError, ValueError):
+    with suppress(*UNREADABLE):
         numbers = np.load(folder / "ids.npy", allow_pickle=False)
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
         is_whole = (

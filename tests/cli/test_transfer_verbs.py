@@ -47,7 +47,7 @@ def test_vectors_made_elsewhere_are_found_with_the_model_that_made_them(work: Pa
     done = diptych("library", "import", theirs, *named, *here)
     assert (done.returncode, done.stdout) == (0, "2 added\n")
     assert done.stderr == (
-        "diptych: 1 rows were refused: no vector of this width, or one of zeros or of what are no numbers.\n"
+        "diptych: 1 row was refused: no vector of this width, or one of zeros or of what are no numbers.\n"
     )
     best = diptych("similar", work / "photos" / "0.png", "--paths", "--top", "1", "--library", tmp_path / "new")
     assert best.stdout == f"{work / 'photos' / '1.png'}\n"
@@ -62,7 +62,7 @@ def test_vectors_made_elsewhere_are_found_with_the_model_that_made_them(work: Pa
         (["import", "NARROW", "--unseen"], 2, "--unseen is for vectors made elsewhere"),
         (["import", "NARROW", "--root", "PHOTOS"], 1, "The vectors have 2 numbers, and those of postcard have 256"),
         (["export", "out.csv"], 2, "must end in .parquet"),
-        (["export", "PHOTOS"], 1, "was not written by Diptych; give a new folder"),
+        (["export", "PHOTOS"], 1, "is no export of Diptych; give a new folder"),
         (["export", "none/new.parquet"], 1, "none/new.parquet cannot be written: there is no folder none."),
         (["export", "new.parquet", "--dtype", "int8"], 2, "--dtype is float16 or float32, got 'int8'"),
     ],

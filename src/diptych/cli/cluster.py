@@ -11,7 +11,7 @@ from diptych.cli.printing import counted, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from diptych.library.clusters import Cluster, Clusters, Member
+    from diptych.library.clusters import Clusters, Member
     from diptych.library.library import PhotoLibrary
     from diptych.library.sheet import SheetPhoto
 
@@ -80,8 +80,7 @@ def _plain(member: "Member") -> dict[str, Any]:
 
 def _print(found: "Clusters") -> None:
     for group in found.groups:
-        words = ", ".join(word.text for word in group.words)
-        typer.echo(f"{len(group.members):,}  {one_line(words)}  (cohesion {group.cohesion:.2f})")
+        typer.echo(f"{len(group.members):,}  {one_line(group.name)}  (cohesion {group.cohesion:.2f})")
         for member in (group.central, *group.examples(_EXAMPLES)):
             typer.echo(f"    {one_line(member.source)}")
     if found.unassigned:
@@ -93,13 +92,9 @@ def _print(found: "Clusters") -> None:
 def _sheet(opened: "PhotoLibrary", found: "Clusters") -> "Iterator[tuple[str, Iterator[SheetPhoto]]]":
     for group in found.groups:
         shown = [group.central, *group.examples(_ON_A_SHEET)]
-        yield f"{_title(group)}: {counted(len(group.members), 'photo')}", _photos(opened, shown)
+        yield f"{group.name}: {counted(len(group.members), 'photo')}", _photos(opened, shown)
     if found.unassigned:
         yield f"In no group: {len(found.unassigned):,}", _photos(opened, list(found.unassigned[: _ON_A_SHEET + 1]))
-
-
-def _title(group: "Cluster") -> str:
-    return ", ".join(word.text for word in group.words)
 
 
 def _photos(opened: "PhotoLibrary", members: "list[Member]") -> "Iterator[SheetPhoto]":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from diptych.library.catalogue_root import CatalogueRoot
 from diptych.library.library import PhotoLibrary
 
 
@@ -87,7 +88,7 @@ def test_what_cannot_be_read_is_counted_and_named_while_watching(tmp_path: Path)
     assert lines[:2] == ["1 new", "1 unchanged, 1 not readable"]
     assert errors.splitlines()[1:3] == [
         f"diptych: {photos / 'words.jpg'}: not an image: it begins with b'words'",
-        "diptych: 1 files could not be read: diptych library failures.",
+        "diptych: 1 file could not be read: diptych library failures.",
     ]
     assert errors.count("words.jpg") == 1  # once, not at each change
 
@@ -122,3 +123,30 @@ def test_nothing_to_watch_is_said(arguments: list[str], message: str, tmp_path: 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].endswith(message)
+
+
+def test_words_alone_that_change_in_a_catalogue_are_a_line(tmp_path: Path) -> None:
+    table, library = tmp_path / "products.csv", tmp_path / "library"
+    picture(tmp_path / "red.png", "red")
+    table.write_text("image,title\nred.png,a red one\n")
+    with PhotoLibrary.open(library, create_missing=True) as opened:
+        opened.index(CatalogueRoot(path=table, image_column="image", text_column="title"))
+    command = [sys.executable, "-m", "diptych", "watch", "--library", str(library)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        time.sleep(1)
+        table.write_text("image,title\nred.png,a scarlet one\n")
+        deadline = time.monotonic() + 60
+        while text(library) != "a scarlet one":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert [line.split("  ", 1)[1] for line in output.splitlines()] == ["1 described anew, 1 unchanged"]
+
+
+def text(library: Path) -> str:
+    with PhotoLibrary.open(library) as opened:
+        [photo] = opened.photos()
+    return str(photo["text"])

@@ -7,24 +7,32 @@ import typer
 
 from diptych.cli.hits import Output, show_hits
 from diptych.cli.nothing import JUDGED, Asked, say_if_nothing
-from diptych.cli.options import Device, DType, Json, Library, LibraryModel
+from diptych.cli.options import Device, DType, Library, LibraryModel
 
 if TYPE_CHECKING:
     from diptych.library.filters import Near
     from diptych.library.query import Term
 
-Paths = Annotated[bool, typer.Option("--paths", help="Print paths alone.")]
-Zero = Annotated[bool, typer.Option("-0", help="Paths, each ended by a NUL: for xargs -0.")]
+_FILTERS, _OUTPUT = "Filters", "What is printed"
+Paths = Annotated[bool, typer.Option("--paths", help="Print paths alone.", rich_help_panel=_OUTPUT)]
+Zero = Annotated[bool, typer.Option("-0", help="Paths, each ended by a NUL: for xargs -0.", rich_help_panel=_OUTPUT)]
 Html = Annotated[
-    Path | None, typer.Option("--html", help="Write a contact sheet, too: one HTML file with the pictures.")
+    Path | None,
+    typer.Option(
+        "--html", help="Write a contact sheet, too: one HTML file with the pictures.", rich_help_panel=_OUTPUT
+    ),
 ]
-Opens = Annotated[bool, typer.Option("--open", help="Open the contact sheet, or else the best photo.")]
+Opens = Annotated[
+    bool, typer.Option("--open", help="Open the contact sheet, or else the best photo.", rich_help_panel=_OUTPUT)
+]
+PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", rich_help_panel=_OUTPUT)]
 Pictures = Annotated[
     bool | None,
     typer.Option(
         "--pictures/--no-pictures",
         help="Show the photos in the terminal. \\[default: where it says that it can]",
         show_default=False,
+        rich_help_panel=_OUTPUT,
     ),
 ]
 
@@ -52,18 +60,33 @@ def search(
     min_relevance: Annotated[
         float | None, typer.Option(help="Only photos that stand out so far for the words: from 0.5 on they match.")
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Only photos under this folder.")] = None,
-    since: Annotated[str | None, typer.Option(help="Taken in or after 2024, 2024-05 or 2024-05-31.")] = None,
-    until: Annotated[str | None, typer.Option(help="Taken in or before.")] = None,
-    camera: Annotated[str | None, typer.Option(help="A part of the camera's name.")] = None,
-    image_format: Annotated[str | None, typer.Option("--format", help="jpg, png, heic, tif ...")] = None,
-    min_side: Annotated[int | None, typer.Option(min=1, help="Pixels of the shorter side.")] = None,
-    near: Annotated[str | None, typer.Option(help="Latitude, longitude and kilometres: 48.86,2.35,20.")] = None,
-    field: Annotated[
-        list[str] | None, typer.Option(help='Of a catalogue: "brand=Acme", "price<=20", "title~shoe". May be repeated.')
+    folder: Annotated[
+        Path | None, typer.Option(help="Only photos under this folder.", rich_help_panel=_FILTERS)
     ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL over the table photos: \"camera LIKE 'Leica%'\".")] = None,
-    as_json: Json = False,
+    since: Annotated[
+        str | None, typer.Option(help="Taken in or after 2024, 2024-05 or 2024-05-31.", rich_help_panel=_FILTERS)
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Taken in or before.", rich_help_panel=_FILTERS)] = None,
+    camera: Annotated[str | None, typer.Option(help="A part of the camera's name.", rich_help_panel=_FILTERS)] = None,
+    image_format: Annotated[
+        str | None, typer.Option("--format", help="jpg, png, heic, tif ...", rich_help_panel=_FILTERS)
+    ] = None,
+    min_side: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of the shorter side.", rich_help_panel=_FILTERS)
+    ] = None,
+    near: Annotated[
+        str | None, typer.Option(help="Latitude, longitude and kilometres: 48.86,2.35,20.", rich_help_panel=_FILTERS)
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Of a catalogue: "brand=Acme", "price<=20", "title~shoe". May be repeated.', rich_help_panel=_FILTERS
+        ),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="SQL over the table photos: \"camera LIKE 'Leica%'\".", rich_help_panel=_FILTERS)
+    ] = None,
+    as_json: PrintJson = False,
     as_paths: Paths = False,
     zero: Zero = False,
     html: Html = None,
@@ -112,7 +135,7 @@ def similar(
     dtype: DType = "auto",
     device: Device = "auto",
     top: Annotated[int, typer.Option(min=1, help="How many photos.")] = 20,
-    as_json: Json = False,
+    as_json: PrintJson = False,
     as_paths: Paths = False,
     zero: Zero = False,
     html: Html = None,

@@ -1,5 +1,6 @@
 """Losses over real processes: values and gradients are those of one process with the whole batch."""
 
+import gc
 import multiprocessing
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -62,12 +63,19 @@ def one_of_two(rank: int, folder: Path, answers: Connection, cases: Sequence[Cas
     """A process of the two: for each case its loss and the gradients that averaging over both gave it."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=(folder / "meeting").as_uri(), rank=rank, world_size=2)
-    for kind, (first, second), with_ids in cases:
-        towers = Towers()
-        rows = slice(0, first) if rank == 0 else slice(first, first + second)
-        loss = learn(kind, DistributedDataParallel(towers), rows, IDS if with_ids else NO_IDS)
-        answers.send([numbers.tolist() for numbers in (loss, *gradients(towers))])
+    for case in cases:
+        answers.send(answer_of(case, rank))
+    gc.collect()  # what still holds the group keeps gloo's threads, which abort a process that ends before them
     dist.destroy_process_group()
+
+
+def answer_of(case: Case, rank: int) -> list[object]:
+    """A case's loss and gradients, as one of the two processes has them."""
+    kind, (first, second), with_ids = case
+    towers = Towers()
+    rows = slice(0, first) if rank == 0 else slice(first, first + second)
+    loss = learn(kind, DistributedDataParallel(towers), rows, IDS if with_ids else NO_IDS)
+    return [numbers.tolist() for numbers in (loss, *gradients(towers))]
 
 
 CASES: list[Case] = [

@@ -40,7 +40,11 @@ def run(setting: Setting) -> dict[str, Any]:
             "cold": cold(setting, pythons, work),
             "unchanged": unchanged(setting, pythons, work),
             "indexing": {name: indexing(setting, work, name) for name in ("postcard", "ViT-B/32")},
-            "retrieval": {Path(path).name: retrieval(setting, path) for path in setting.data},
+            "retrieval": {
+                f"{Path(path).name}, vectors kept as {dtype}": retrieval(setting, path, dtype)
+                for path in setting.data
+                for dtype in ("float16", "float32")
+            },
         }
     finally:
         shutil.rmtree(work)
@@ -191,9 +195,9 @@ def indexing(setting: Setting, work: Path, name: str) -> dict[str, Any]:
     return {way: summary(found) for way, found in rates.items()}
 
 
-def retrieval(setting: Setting, path: str) -> dict[str, Any]:
+def retrieval(setting: Setting, path: str, dtype: str) -> dict[str, Any]:
     with Half(setting.python, "diptych_retrieval.py") as half:
-        return half.ask(pairs=path, most=50 if setting.is_quick else None)
+        return half.ask(pairs=path, most=50 if setting.is_quick else None, vectors=dtype)
 
 
 def rows(result: dict[str, Any]) -> list[Row]:

@@ -2,7 +2,8 @@
 
     python diptych_retrieval.py
 
-Requests: {"pairs": path, "most": how many of the pairs}. Its photos are written to a folder and indexed.
+Requests: {"pairs": path, "most": how many of the pairs, "vectors": the dtype they are kept in}. Its photos
+are written to a folder and indexed.
 """
 
 import sys
@@ -36,7 +37,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
             captions += [(number, text) for text in texts]
         paths = sorted(folder.glob("*.jpg"))
         with PhotoLibrary.open(Path(made) / "library", encoder=encoder, create_missing=True) as library:
-            library.index(folder)
+            library.index(folder, vectors=request["vectors"])
             found = [
                 [int(hit.path.stem) for hit in library.search([Term(Words(text))], top=CUTS[-1])]
                 for _, text in captions

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from diptych.checkpoints.postcard import POSTCARD
 from diptych.encode.encoder import Encoder, Features
 from diptych.library import photos, upkeep
-from diptych.library.background import has_relevance, open_background
+from diptych.library.background import Background, has_relevance, open_background
 from diptych.library.database import LibraryError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.embedding_files import open_embeddings
@@ -58,6 +58,7 @@ class PhotoLibrary:
         self._model_name = model
         self._encoders = Encoders(encoder, **loading)
         self._matrices: dict[int, Matrix] = {}  # by model
+        self._backgrounds: dict[int, tuple[Matrix, Background | None]] = {}  # by model, with the matrix that it is of
 
     @classmethod
     def open(
@@ -150,7 +151,7 @@ class PhotoLibrary:
         chosen = filters or Filters()
         allowed = allowed_photos(self._database, replace(chosen, where=where) if where else chosen)
         matrix = self._matrix(model)
-        background = open_background(self.folder, model, matrix, self.encoder()) if has_relevance(terms) else None
+        background = self._background(model, matrix) if has_relevance(terms) else None
         if min_relevance is not None and background is None:
             raise ValueError(
                 "Only queries in words, with nothing taken away, have a relevance: leave min_relevance out."
@@ -321,6 +322,14 @@ class PhotoLibrary:
         model = model or self.model()
         self._matrices[model.id] = open_matrix(self._database, self.folder, model, self._matrices.get(model.id))
         return self._matrices[model.id]
+
+    def _background(self, model: Model, matrix: Matrix) -> Background | None:
+        """What hits stand out from, read once for as long as the matrix has the same rows."""
+        held = self._backgrounds.get(model.id)
+        if held is None or held[0].parts is not matrix.parts:
+            held = matrix, open_background(self.folder, model, matrix, self.encoder())
+            self._backgrounds[model.id] = held
+        return held[1]
 
     def info(self) -> dict[str, Any]:
         """What the library holds and what was last done to it, as plain data."""

@@ -121,19 +121,20 @@ def best_rows(
 
     `is_wanted` is asked of all rows with their cosines.
     """
-    rows = np.arange(len(matrix)) if allowed is None else np.flatnonzero(_is_among(matrix.photos, allowed))
-    if len(rows) < _GATHERED_SHARE * len(matrix):
+    rows = None if allowed is None else np.flatnonzero(_is_among(matrix.photos, allowed))
+    photos = matrix.photos if rows is None else matrix.photos[rows]
+    if rows is not None and len(rows) < _GATHERED_SHARE * len(matrix):
         scores = matrix.rows(rows) @ query
     else:
         scores = matrix.scores(query)
-        scores = scores if allowed is None else scores[rows]
+        scores = scores if rows is None else scores[rows]
     if matrix.gone:
-        scores[matrix.photos[rows] == NO_PHOTO] = -np.inf
+        scores[photos == NO_PHOTO] = -np.inf
     if is_wanted is not None:
-        scores[~is_wanted(rows, scores)] = -np.inf
-    order = _best_photos(scores, matrix.photos[rows], top + skip)[skip:]
-    is_enough = np.isfinite(scores[order]) if threshold is None else scores[order] >= threshold
-    return rows[order][is_enough], scores[order][is_enough]
+        scores[~is_wanted(np.arange(len(matrix)) if rows is None else rows, scores)] = -np.inf
+    order = _best_photos(scores, photos, top + skip)[skip:]
+    order = order[np.isfinite(scores[order]) if threshold is None else scores[order] >= threshold]
+    return order if rows is None else rows[order], scores[order]
 
 
 def is_relevant(background: Background, least: float, rows: Ids, scores: Numbers) -> Chosen:

@@ -112,7 +112,7 @@ def _changes(
     report.links += scan.links
     report.faults += scan.faults
     if "" in scan.unread or (known and len(missing) == len(known) and not to_read):
-        report.absent_roots.append(str(root.path))
+        report.absent_roots.append(str(root.path / scan.within))
         return None
     unread = scan.unread
     missing = {path: photo for path, photo in missing.items() if not path.startswith(unread)} if unread else missing

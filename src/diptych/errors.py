@@ -1,5 +1,7 @@
 """What can go wrong, as a small tree: everything Diptych raises on purpose is a `DiptychError` or a `ValueError`."""
 
+from collections.abc import Sequence
+
 
 class DiptychError(Exception):
     """A problem the user can act on; its text is one line: what is wrong, what was got, what to do."""
@@ -18,7 +20,11 @@ class ImageError(DiptychError):
 
 
 class TextTooLongError(DiptychError, ValueError):
-    """A text of more tokens than the model's context holds, where cutting was not allowed."""
+    """Texts of more tokens than the model's context holds, where cutting was not allowed; `indices` says which."""
+
+    def __init__(self, message: str, *, indices: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.indices = tuple(indices)
 
 
 class FetchError(DiptychError):

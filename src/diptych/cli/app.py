@@ -22,6 +22,7 @@ from diptych.cli.map import map_photos
 from diptych.cli.models import models
 from diptych.cli.moderate import moderate
 from diptych.cli.search import search, similar
+from diptych.cli.serve import serve
 from diptych.cli.train import plot, train
 from diptych.cli.transfer import export, import_
 from diptych.cli.watch import watch
@@ -45,6 +46,7 @@ for verb in (
     describe,
     duplicates,
     cluster,
+    serve,
     models,
     info,
     convert,

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, NamedTuple, Protocol, overload
+from typing import Any, Literal, NamedTuple, Protocol, get_args, overload
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from diptych.images import ImageSource
 from diptych.tokenizer import ClipTokenizer, Tokenizer, clip_tokenizer, cut, load_tokenizer
 
 OnError = Callable[[int, ImageSource, ImageError], None]
-OnLong = Literal["warn", "error"]
+OnLong = Literal["warn", "error", "cut"]
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Features = Array  # (N, E), rows of unit length
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -85,11 +85,11 @@ def tokenizer_of(checkpoint: Checkpoint) -> Tokenizer:
 
 
 def token_ids(texts: Iterable[str], tokenizer: Tokenizer, context_length: int, on_long: OnLong) -> list[list[int]]:
-    """Ids of each text up to its first end token; those longer than `context_length` are cut with a warning."""
+    """Ids of each text up to its first end token; those longer than `context_length` are cut."""
     if isinstance(texts, str):
         raise TypeError(f"texts must be an iterable of strings, got one string: write [{texts[:40]!r}].")
-    if on_long not in ("warn", "error"):
-        raise ValueError(f"on_long must be 'warn' or 'error', got {on_long!r}.")
+    if on_long not in get_args(OnLong):
+        raise ValueError(f"on_long must be 'warn', 'error' or 'cut', got {on_long!r}.")
     texts = list(texts)
     batch = tokenizer.encode_batch(texts)
     too_long = [i for i, ids in enumerate(batch) if len(ids) > context_length]
@@ -100,8 +100,9 @@ def token_ids(texts: Iterable[str], tokenizer: Tokenizer, context_length: int, o
             f"(the first, at {first}, has {len(batch[first])}: {texts[first][:60]!r})"
         )
         if on_long == "error":
-            raise TextTooLongError(f"{message}. Shorten them, or leave on_long out to cut them.")
-        warnings.warn(f"{message}; they were cut. To raise instead: on_long='error'.", stacklevel=5)
+            raise TextTooLongError(f"{message}. Shorten them, or leave on_long out to cut them.", indices=too_long)
+        if on_long == "warn":
+            warnings.warn(f"{message}; they were cut. To raise instead: on_long='error'.", stacklevel=6)
         batch = [cut(ids, context_length, tokenizer.end_token) for ids in batch]
     # Pooling is at the first end token, so whatever a user wrote after one of his own changes nothing.
     return [ids[: ids.index(tokenizer.end_token) + 1] for ids in batch]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from diptych.encode.encoder import (
 )
 from diptych.encode.prefix_tree import pooled_prompts
 from diptych.encode.workers import core_count, core_pool, map_ahead, plain_pool
-from diptych.images import ImageSource
+from diptych.images import ImageSource, open_image
 from diptych.model.clip import CLIP, compute_in
 from diptych.preprocess import METHODS, PreprocessKind
 from diptych.progress import Progress
@@ -112,7 +112,7 @@ class TorchEncoder:
 
     def iter_images(self, images: Iterable[ImageSource], *, on_error: OnError | None = None) -> Iterator[Rows]:
         """The same in batches as they are ready, in order: for inputs without end."""
-        return self._iter(images, lambda pixels: F.normalize(self.model.encode_image(pixels).float(), dim=-1), on_error)
+        return self._iter(images, self._unit, on_error)
 
     def pooled_images(self, images: Iterable[ImageSource]) -> Array:
         """(N, D) float32 image features before the projection, not normalised: what linear probes are fitted on."""
@@ -131,14 +131,35 @@ class TorchEncoder:
         Texts over the context length are cut with one warning that counts them; `on_long="error"` raises instead.
         """
 
-        def project(pooled: Tensor) -> Tensor:
-            return F.normalize((pooled @ self.model.text.text_projection).float(), dim=-1)
-
-        return self._texts(texts, project, self.embed_dim, on_long=on_long, progress=progress)
+        return self._texts(texts, self._project, self.embed_dim, on_long=on_long, progress=progress)
 
     def pooled_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn") -> Array:
         """(N, D) float32 text features before the projection, not normalised."""
         return self._texts(texts, lambda pooled: pooled, self.checkpoint.config.text.width, on_long=on_long)
+
+    # The same in two halves, each on the thread that asks: for a server, which batches what many people sent.
+
+    def decode(self, image: ImageSource, **limits: Any) -> Array:  # noqa: ANN401 (as open_image takes them)
+        """(3, H, W) float32 pixels as the model takes them; `limits` as `open_image` has them. Raises ImageError."""
+        return METHODS[self.preprocess_kind](open_image(image, **limits), self.checkpoint.preprocess)
+
+    def encode_pixels(self, pixels: Array) -> Features:
+        """(N, E) float32 unit rows of (N, 3, H, W) pixels."""
+        return self._compute(self._unit, pixels)
+
+    def tokenize(self, texts: Iterable[str], *, on_long: OnLong = "warn") -> list[list[int]]:
+        """Ids of each text up to its end token; what is too long is cut with a warning, or raises TextTooLongError."""
+        return token_ids(texts, self.tokenizer, self.checkpoint.config.text.context_length, on_long)
+
+    def encode_tokens(self, batch: Sequence[Sequence[int]]) -> Features:
+        """(N, E) float32 unit rows of texts that `tokenize` took apart."""
+        return self._compute_tokens(self._project, batch)
+
+    def _unit(self, pixels: Tensor) -> Tensor:
+        return F.normalize(self.model.encode_image(pixels).float(), dim=-1)
+
+    def _project(self, pooled: Tensor) -> Tensor:
+        return F.normalize((pooled @ self.model.text.text_projection).float(), dim=-1)
 
     def _iter(self, images: Iterable[ImageSource], compute: Compute, on_error: OnError | None = None) -> Iterator[Rows]:
         check_are_images(images)
@@ -157,8 +178,8 @@ class TorchEncoder:
             return decode(batch, self.checkpoint.preprocess, self.preprocess_kind)
 
         def decoded_and_computed(batch: Numbered) -> tuple[Decoded, Array]:
-            pixels = decoded(batch)
-            return pixels, self._compute(compute, pixels)
+            found = decoded(batch)
+            return found, self._compute(compute, found.pixels)
 
         size = _IMAGES_AT_ONCE[self.device.type]
         if isinstance(images, Sized):  # a few are dealt out, a share to each core
@@ -169,28 +190,31 @@ class TorchEncoder:
         elif self.device.type == "cpu":
             yield from map_ahead(core_pool(), decoded_and_computed, batches, ahead=2 * core_count())
         else:
-            for pixels in map_ahead(plain_pool(), decoded, batches, ahead=2 * core_count()):
-                yield pixels, self._compute(compute, pixels)
+            for found in map_ahead(plain_pool(), decoded, batches, ahead=2 * core_count()):
+                yield found, self._compute(compute, found.pixels)
 
     @torch.inference_mode()
-    def _compute(self, compute: Compute, decoded: Decoded) -> Array:
-        if not decoded.indices:
-            return decoded.pixels
-        pixels = torch.from_numpy(decoded.pixels).to(self.device, self.torch_dtype)
+    def _compute(self, compute: Compute, pixels: Array) -> Array:
+        if not len(pixels):
+            return pixels
+        on_device = torch.from_numpy(pixels).to(self.device, self.torch_dtype)
         with torch.autocast(self.device.type, enabled=False):  # the caller's is not ours: caches say what dtype this is
-            return finite(compute(pixels).float().cpu().numpy(), self.checkpoint.source)
+            return finite(compute(on_device).float().cpu().numpy(), self.checkpoint.source)
+
+    @torch.inference_mode()
+    def _compute_tokens(self, project: Compute, batch: Sequence[Sequence[int]]) -> Array:
+        with torch.autocast(self.device.type, enabled=False):
+            pooled = pooled_prompts(self.model.text, batch, self.torch_dtype)
+            return finite(project(pooled).float().cpu().numpy(), self.checkpoint.source)
 
     def _texts(
         self, texts: Iterable[str], project: Compute, width: int, *, on_long: OnLong, progress: bool = False
     ) -> Array:
-        batch = token_ids(texts, self.tokenizer, self.checkpoint.config.text.context_length, on_long)
+        batch = self.tokenize(texts, on_long=on_long)
         parts = list(text_batches(batch, _TOKENS_AT_ONCE[self.device.type]))
 
-        @torch.inference_mode()
         def compute(chosen: Sequence[int]) -> Array:
-            with torch.autocast(self.device.type, enabled=False):
-                pooled = pooled_prompts(self.model.text, [batch[i] for i in chosen], self.torch_dtype)
-                return finite(project(pooled).float().cpu().numpy(), self.checkpoint.source)
+            return self._compute_tokens(project, [batch[i] for i in chosen])
 
         if self.device.type == "cpu" and len(parts) > 1:
             results = map_ahead(core_pool(), compute, parts, ahead=2 * core_count())

@@ -1,0 +1,126 @@
+"""The model behind the server: texts and images of all requests through shared batches."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from diptych.api import DualEncoder
+from diptych.encode.encoder import Array, Features, OnLong
+from diptych.encode.workers import core_count
+from diptych.errors import ImageError, TextTooLongError
+from diptych.serve.batching import Batcher, Gate, Slots
+from diptych.serve.config import Limits
+from diptych.serve.metrics import Metrics
+from diptych.serve.problems import Problem
+from diptych.serve.text_cache import TextCache
+
+# A batch is one thread's work: large enough to gain by it, small enough that nobody waits for long.
+_IMAGES_AT_ONCE: Final = {"cpu": 8, "mps": 32, "cuda": 64}
+_TEXTS_AT_ONCE: Final = {"cpu": 64, "mps": 256, "cuda": 1_024}
+_IN_BULK: Final = 256  # texts: more are dealt out to all cores
+_INLINE_CHARACTERS: Final = 2_000  # of texts: more are tokenised on another thread
+
+
+class Engine:
+    """Vectors for whoever asks, in the order of asking as far as batches allow. For the thread of the loop."""
+
+    def __init__(self, encoder: DualEncoder, limits: Limits, metrics: Metrics) -> None:
+        self.encoder, self.limits, self.metrics = encoder, limits, metrics
+        kind = encoder.encoder.device.type
+        self._slots = Slots(core_count() if kind == "cpu" else 1)
+        self.images, self.texts = Gate("images", limits.waiting_images), Gate("texts", limits.waiting_texts)
+        self._pixels: Batcher[Array] = Batcher(
+            lambda batch: encoder.encoder.encode_pixels(np.stack(batch)),
+            self._slots,
+            most=_IMAGES_AT_ONCE[kind],
+            note_batch=partial(self._note_batch, self.images),
+        )
+        self._tokens: Batcher[list[int]] = Batcher(
+            encoder.encoder.encode_tokens,
+            self._slots,
+            most=_TEXTS_AT_ONCE[kind],
+            note_batch=partial(self._note_batch, self.texts),
+        )
+        self._decoders = ThreadPoolExecutor(2 * core_count() + 2, thread_name_prefix="diptych-decode")
+        self._cache = TextCache(encoder.embed_dim)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin to compute, in the loop that runs."""
+        self._loop = asyncio.get_running_loop()
+        self._pixels.start()
+        self._tokens.start()
+
+    async def stop(self) -> None:
+        """Compute no more."""
+        await self._pixels.stop()
+        await self._tokens.stop()
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._slots.close()
+
+    async def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> Features:
+        """(N, E) unit rows. TextTooLongError for one beyond the context, unless it may be cut."""
+        with self.texts.admit(len(texts)):
+            rows = [self._cache.find(text) for text in texts]
+            missing = list(dict.fromkeys(text for text, row in zip(texts, rows, strict=True) if row is None))
+            self.metrics.note_cached(len(texts) - len(missing), len(missing))
+            if not missing:
+                return np.stack([row for row in rows if row is not None])
+            try:
+                computed = await self._tokens.compute(await self._tokenize(missing))
+                self._cache.put(missing, computed)
+            except TextTooLongError as error:
+                if not truncate:
+                    raise _too_long(texts, {missing[i] for i in error.indices}) from error
+                # What is cut stays out of the cache: asked for again without leave, it is to be refused.
+                computed = await self._tokens.compute(await self._tokenize(missing, on_long="cut"))
+            found = dict(zip(missing, computed, strict=True))
+            return np.stack([found[text] if row is None else row for text, row in zip(texts, rows, strict=True)])
+
+    async def encode_images(self, images: Sequence[bytes]) -> list[Features | ImageError]:
+        """Of each its (E,) unit vector, or why it cannot be read."""
+        with self.images.admit(len(images)):
+            decoded = await asyncio.gather(*(self._decode(image) for image in images))
+            readable = [pixels for pixels in decoded if not isinstance(pixels, ImageError)]
+            rows = iter(await self._pixels.compute(readable) if readable else ())
+            return [pixels if isinstance(pixels, ImageError) else next(rows) for pixels in decoded]
+
+    async def check(self, image: bytes) -> None:
+        """Encode one image and one text, past the cache; whatever is wrong is raised."""
+        pixels = await self._decode(image)
+        if isinstance(pixels, ImageError):
+            raise pixels
+        await asyncio.gather(
+            self._pixels.compute([pixels]), self._tokens.compute(await self._tokenize(["a photo of a dog"]))
+        )
+
+    async def count_tokens(self, texts: Sequence[str]) -> int:
+        """How many tokens the texts are, as far as they are read."""
+        return sum(map(len, await self._tokenize(texts, on_long="cut")))
+
+    async def _decode(self, image: bytes) -> Array | ImageError:
+        decode = partial(self.encoder.encoder.decode, image, max_pixels=self.limits.pixels)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
+        except ImageError as error:
+            return error
+
+    async def _tokenize(self, texts: Sequence[str], *, on_long: OnLong = "error") -> list[list[int]]:
+        tokenize = partial(self.encoder.encoder.tokenize, texts, on_long=on_long)
+        if sum(map(len, texts)) <= _INLINE_CHARACTERS:
+            return tokenize()
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, tokenize)
+
+    def _note_batch(self, gate: Gate, items: int, seconds: float) -> None:
+        gate.note_done(items, seconds)
+        self.metrics.note_batch(gate.kind, items, seconds)
+
+
+def _too_long(texts: Sequence[str], at_fault: set[str]) -> Problem:
+    items = [{"index": i, "detail": "longer than the model's context"} for i, t in enumerate(texts) if t in at_fault]
+    detail = f"{len(items)} of {len(texts)} texts are longer than the model reads: shorten them, or allow `truncate`."
+    return Problem(422, "text-too-long", "A text is too long", detail, items=items)

@@ -1,0 +1,108 @@
+"""Errors as the API answers them: RFC 9457's problem details, one shape for all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from diptych.errors import DiptychError, ImageError, TextTooLongError
+
+_TYPE = "urn:diptych:problem:"
+
+
+class Problem(Exception):  # noqa: N818 (RFC 9457's word)
+    """What is wrong, what was got and what to do; `items` says so of each that is at fault, by its index."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        title: str,
+        detail: str,
+        *,
+        items: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.slug, self.title, self.detail = status, slug, title, detail
+        self.items, self.headers = items, headers
+
+    def described(self) -> dict[str, Any]:
+        """The members of the JSON object."""
+        members = {"type": _TYPE + self.slug, "title": self.title, "status": self.status, "detail": self.detail}
+        return {**members, "items": list(self.items)} if self.items else members
+
+    def response(self) -> Response:
+        """The answer to a request that ends with it."""
+        return Response(
+            orjson.dumps(self.described()), self.status, self.headers, media_type="application/problem+json"
+        )
+
+
+def busy(detail: str, retry_seconds: int) -> Problem:
+    """The problem of a server that has as much work as it takes."""
+    return Problem(429, "busy", "The server is busy", detail, headers={"Retry-After": str(retry_seconds)})
+
+
+def as_problem(error: Exception) -> Problem:
+    """What an error of the calls below means to who asked."""
+    match error:
+        case Problem():
+            return error
+        case ImageError():
+            return Problem(422, "image-unreadable", "The image cannot be read", str(error))
+        case TextTooLongError():
+            return Problem(422, "text-too-long", "A text is too long", str(error))
+        case ValueError():
+            return Problem(422, "bad-value", "A value is not as it must be", str(error))
+        case DiptychError():
+            return Problem(409, "cannot-be-done", "This cannot be done", str(error))
+        case MemoryError():
+            return Problem(503, "out-of-memory", "Not enough memory", "There is not enough memory for this: send less.")
+    return Problem(
+        500, "failed", "The server failed", "Something went wrong here that is not your doing; its log says more."
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the app answered in this shape."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return as_problem(error).response()
+
+    async def answer_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        title, detail = _PLAIN.get(error.status_code, ("The request failed", str(error.detail)))
+        slug = title.lower().replace(" ", "-")
+        return Problem(error.status_code, slug, title, detail, headers=error.headers).response()
+
+    async def answer_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return invalid(error.errors()).response()
+
+    for kind in (Problem, DiptychError, ValueError, MemoryError):
+        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(HTTPException, answer_http)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+
+
+_PLAIN = {
+    404: ("Not found", "There is nothing here: docs/serving.md and /openapi.json list what there is."),
+    405: ("Wrong method", "This address takes another method: the Allow header names it."),
+}
+
+
+def invalid(errors: Sequence[Any]) -> Problem:
+    """The problem of a request that is not as its schema has it; the values themselves are not repeated."""
+    items = [{"field": _pointer(error["loc"]), "detail": str(error["msg"])[:300]} for error in errors[:20]]
+    first = items[0]
+    detail = f"{first['field'] or 'The body'}: {first['detail']}."
+    return Problem(422, "invalid-request", "The request is not valid", detail, items=items)
+
+
+def _pointer(place: Sequence[object]) -> str:
+    return "".join(f"/{part}" for part in place if part != "body")

@@ -1,0 +1,153 @@
+"""`POST /v1/embeddings`, as OpenAI has it; images too."""
+
+import base64
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from diptych.encode.encoder import Features
+from diptych.serve.image_inputs import encode_inputs
+from diptych.serve.problems import Problem
+from diptych.serve.state import Server, server_of
+
+router = APIRouter(tags=["embeddings"])
+_IMAGE = "data:image/"
+
+
+class ImageItem(BaseModel):
+    """A picture to embed."""
+
+    model_config = ConfigDict(extra="forbid")
+    image: str = Field(description="A data URI, base64, or an http(s) address where the server allows these.")
+
+
+class TextItem(BaseModel):
+    """A text to embed."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str
+
+
+class EmbeddingsRequest(BaseModel):
+    """OpenAI's request; `input` may hold images."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"input": ["two dogs in snow", "a red bicycle"]}]}, extra="forbid"
+    )
+    input: str | list[str | ImageItem | TextItem] = Field(
+        description="A text, or several; one that begins with data:image/ is a picture."
+    )
+    model: str | None = Field(None, description="The model's id as /v1/models has it; the server has one.")
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(None, description="The model's own width; no other can be had.")
+    user: str | None = Field(None, description="Not used.")
+    truncate: bool = Field(False, description="Cut texts that are too long, which are refused otherwise.")
+
+
+class Embedding(BaseModel):
+    """One vector of unit length: numbers, or their little-endian float32 bytes in base64."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class Usage(BaseModel):
+    """Tokens of the texts; images count none."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsResponse(BaseModel):
+    """OpenAI's response."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+@router.post("/v1/embeddings", response_model=EmbeddingsResponse)
+async def create_embeddings(body: EmbeddingsRequest, server: Annotated[Server, Depends(server_of)]) -> Response:
+    """Vectors of unit length for texts and images, in order: all, or an error that names each at fault."""
+    server.check_model(body.model)
+    _check_dimensions(body.dimensions, server)
+    items = _items(body, server)
+    texts = [item for is_image, item in items if not is_image]
+    images = [item for is_image, item in items if is_image]
+    of_texts = iter(await server.engine.encode_texts(texts, truncate=body.truncate) if texts else ())
+    of_images = iter(await _encode_images(images, items, server) if images else ())
+    rows = [next(of_images if is_image else of_texts) for is_image, _ in items]
+    tokens = await server.engine.count_tokens(texts)
+    written = _base64 if body.encoding_format == "base64" else _numbers
+    content = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": i, "embedding": written(row)} for i, row in enumerate(rows)],
+        "model": server.model_id,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+
+
+def _items(body: EmbeddingsRequest, server: Server) -> list[tuple[bool, str]]:
+    """Whether each item is an image, and what it says."""
+    given = [body.input] if isinstance(body.input, str) else body.input
+    items = []
+    for item in given:
+        match item:
+            case str():
+                items.append((item.startswith(_IMAGE), item))
+            case ImageItem():
+                items.append((True, item.image))
+            case TextItem():
+                items.append((False, item.text))
+    server.check_count("input", sum(not is_image for is_image, _ in items), server.config.limits.texts, "texts")
+    server.check_count("input", sum(is_image for is_image, _ in items), server.config.limits.images, "images")
+    server.check_texts([text for is_image, text in items if not is_image])
+    if not items:
+        raise Problem(422, "invalid-request", "The request is not valid", "input is empty: give a text or an image.")
+    return items
+
+
+def _check_dimensions(dimensions: int | None, server: Server) -> None:
+    width = server.engine.encoder.embed_dim
+    if dimensions not in (None, width):
+        raise Problem(
+            422,
+            "dimensions",
+            "The model has another width",
+            f"dimensions is {dimensions}, and this model's vectors have {width} numbers, which cannot be cut short "
+            "without loss: leave dimensions out.",
+        )
+
+
+async def _encode_images(values: Sequence[str], items: Sequence[tuple[bool, str]], server: Server) -> list[Features]:
+    places = [index for index, (is_image, _) in enumerate(items) if is_image]
+    rows = await encode_inputs(values, server)
+    faults = [
+        {"index": place, "detail": row.detail}
+        for place, row in zip(places, rows, strict=True)
+        if isinstance(row, Problem)
+    ]
+    if faults:
+        raise Problem(
+            422,
+            "image-unreadable",
+            "An image cannot be read",
+            f"{len(faults)} of {len(rows)} images cannot be read: leave out those that items names.",
+            items=faults,
+        )
+    return [row for row in rows if not isinstance(row, Problem)]
+
+
+def _numbers(row: Features) -> Features:
+    return row
+
+
+def _base64(row: Features) -> str:
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()

@@ -1,0 +1,55 @@
+"""Whether the server lives, whether it can work, and what it has counted."""
+
+import asyncio
+import io
+import time
+from functools import lru_cache
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from diptych.serve.problems import Problem
+from diptych.serve.state import Server, server_of
+
+router = APIRouter(tags=["health"])
+_PATIENCE_SECONDS = 20.0
+Shared = Annotated[Server, Depends(server_of)]
+
+
+@router.get("/healthz")
+async def is_alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+async def is_ready(server: Shared) -> dict[str, Any]:
+    """The model has just encoded a picture and a text, neither from a cache."""
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await server.engine.check(_grey_picture())
+    except TimeoutError:
+        raise Problem(
+            503, "not-ready", "The server is not ready", f"The model did not answer within {_PATIENCE_SECONDS:g} s."
+        ) from None
+    return {"status": "ready", "model": server.model_id, "ms": round(1000 * (time.perf_counter() - started), 1)}
+
+
+@router.get("/metrics")
+async def metrics(server: Shared) -> Response:
+    """Counters in Prometheus' text format."""
+    server.metrics.note_waiting("images", server.engine.images.inside)
+    server.metrics.note_waiting("texts", server.engine.texts.inside)
+    return Response(server.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@lru_cache(1)
+def _grey_picture() -> bytes:
+    from PIL import Image
+
+    png = io.BytesIO()
+    Image.new("RGB", (32, 32), (127, 127, 127)).save(png, "PNG")
+    return png.getvalue()

@@ -1,0 +1,48 @@
+"""The server's model as an Encoder, for the calls that run on other threads than the loop's."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Final, overload
+
+from diptych.encode.encoder import Features, OnError, OnLong, Rows
+from diptych.images import ImageSource
+from diptych.serve.engine import Engine
+
+_IN_BULK: Final = 256  # texts: more would keep others waiting, and are dealt out to all cores by themselves
+
+
+class ServedEncoder:
+    """An Encoder whose texts go through the server's cache and batches. Never on the thread of the loop."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self._engine, self._loop = engine, loop
+        self.embed_dim = engine.encoder.embed_dim
+        self.logit_scale = engine.encoder.logit_scale
+        self.dtype = engine.encoder.dtype
+        self.fingerprint = engine.encoder.fingerprint
+
+    def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
+        """(N, E) unit rows; what is too long is cut, unless `on_long` is "error"."""
+        given = list(texts)
+        if not given or len(given) > _IN_BULK:
+            return self._engine.encoder.encode_texts(given, on_long="cut" if on_long == "warn" else on_long)
+        found = self._engine.encode_texts(given, truncate=on_long != "error")
+        return asyncio.run_coroutine_threadsafe(found, self._loop).result()
+
+    @overload
+    def encode_images(
+        self, images: Iterable[ImageSource], *, on_error: None = None, progress: bool = False
+    ) -> Features: ...
+    @overload
+    def encode_images(self, images: Iterable[ImageSource], *, on_error: OnError, progress: bool = False) -> Rows: ...
+    def encode_images(
+        self, images: Iterable[ImageSource], *, on_error: OnError | None = None, progress: bool = False
+    ) -> Features | Rows:
+        """(N, E) unit rows, outside of the server's batches."""
+        if on_error is None:
+            return self._engine.encoder.encode_images(images, progress=progress)
+        return self._engine.encoder.encode_images(images, on_error=on_error, progress=progress)
+
+    def iter_images(self, images: Iterable[ImageSource], *, on_error: OnError | None = None) -> Iterator[Rows]:
+        """Batches as they are ready, outside of the server's."""
+        return self._engine.encoder.iter_images(images, on_error=on_error)

@@ -1,0 +1,58 @@
+"""What all requests of one server share."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from diptych.serve.config import ServeConfig
+from diptych.serve.engine import Engine
+from diptych.serve.metrics import Metrics
+from diptych.serve.problems import Problem
+
+
+@dataclass(kw_only=True)
+class Server:
+    """One server: its configuration, its model, its counters."""
+
+    config: ServeConfig
+    engine: Engine
+    metrics: Metrics
+    model_id: str
+    started: float = field(default_factory=time.time)
+
+    @property
+    def has_library(self) -> bool:
+        """Whether photos can be searched."""
+        return self.config.library is not None
+
+    def check_model(self, name: str | None) -> None:
+        """A Problem for any model but this one."""
+        if name not in (None, self.model_id):
+            detail = f"This server has no model {name[:100]!r}, only {self.model_id!r}: give that, or leave it out."
+            raise Problem(404, "no-such-model", "No such model", detail)
+
+    def check_count(self, name: str, count: int, most: int, things: str) -> None:
+        """A Problem for more things than one request may bring."""
+        if count > most:
+            detail = f"{name} holds {count:,} {things}, and {most:,} are the most in one request: send several."
+            raise Problem(422, "too-many-items", "Too many items", detail)
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """A Problem that names the texts that are empty or longer than is read."""
+        most = self.config.limits.text_characters
+        items = [
+            {"index": index, "detail": "empty" if not text.strip() else f"{len(text):,} characters, {most:,} at most"}
+            for index, text in enumerate(texts)
+            if not text.strip() or len(text) > most
+        ]
+        if items:
+            detail = f"{len(items)} of {len(texts)} texts are empty or too long: write 1 to {most:,} characters."
+            raise Problem(422, "bad-text", "A text cannot be used", detail, items=items[:20])
+
+
+def server_of(request: Request) -> Server:
+    """The server that got a request."""
+    server: Server = request.app.state.server
+    return server

@@ -1,0 +1,123 @@
+// One photo, large, with what is known of it. Arrow keys go on, Escape closes.
+import { icon, iconButton, make } from "./dom.js";
+import { clock, relevance, shortName, thumbnail } from "./hits.js";
+import { wasStopped } from "./api.js";
+
+/** A lightbox in `element`. `open(hits, index, more)` shows a hit; `more()` loads the next ones, if any, at the end.
+ *
+ * `onAlike(hit)` and `onTerm(hit, sign)` are as for the grid; `onClose(index)` is told where the user left off.
+ */
+export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
+  const image = make("img", { className: "large", decoding: "async" });
+  const title = make("h2", { id: "lightbox-title" });
+  const details = make("dl", {});
+  const [before, after] = [iconButton("before", "Previous photo", () => go(-1), "before"), iconButton("after", "Next photo", () => go(1), "after")];
+  const original = make("a", { className: "button", target: "_blank", rel: "noopener" }, "Original");
+  const aside = make(
+    "div",
+    { className: "facts" },
+    title,
+    details,
+    make(
+      "div",
+      { className: "facts-actions" },
+      action("alike", "More like this", (hit) => onAlike(hit), "primary"),
+      action("plus", "Add to the search", (hit) => onTerm(hit, 1)),
+      action("minus", "Less like this", (hit) => onTerm(hit, -1)),
+      original,
+    ),
+  );
+  const stage = make("div", { className: "stage" }, image, before, after);
+  const close = iconButton("close", "Close", () => dialog.close(), "close");
+  const dialog = make("dialog", { className: "lightbox", attrs: { "aria-labelledby": "lightbox-title" } }, stage, aside, close);
+  element.append(dialog);
+  let [hits, index, more] = [[], 0, null];
+  let asked = new AbortController();
+
+  function action(shape, label, act, className = "") {
+    const press = () => {
+      const hit = hits[index];
+      dialog.close();
+      act(hit);
+    };
+    return make("button", { type: "button", className, on: { click: press } }, icon(shape), label);
+  }
+
+  async function go(step) {
+    if (index + step >= hits.length && more) await more();
+    if (!dialog.open || !hits[index + step]) return;
+    index += step;
+    await show();
+  }
+
+  async function show() {
+    const hit = hits[index];
+    before.disabled = index === 0;
+    after.disabled = index === hits.length - 1 && !more;
+    title.textContent = shortName(hit);
+    original.href = `v1/photos/${hit.id}/original`;
+    showImage(image, hit);
+    details.replaceChildren(...rows(hit));
+    asked.abort();
+    asked = new AbortController();
+    try {
+      const facts = await server.get(`v1/photos/${hit.id}`, { signal: asked.signal });
+      details.replaceChildren(...rows({ ...facts, ...hit }));
+    } catch (error) {
+      if (!wasStopped(error)) details.append(...row("Details", error.message));
+    }
+  }
+
+  dialog.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    go(step);
+  });
+  dialog.addEventListener("click", (event) => (event.target === dialog || event.target === stage) && dialog.close());
+  dialog.addEventListener("close", () => {
+    asked.abort();
+    onClose(index);
+  });
+
+  return {
+    open(all, at, next) {
+      [hits, index, more] = [all, at, next];
+      dialog.showModal();
+      show();
+    },
+  };
+}
+
+// The small picture, which is there already, stands in until the large one has come.
+function showImage(image, hit) {
+  const side = Math.max(innerWidth, innerHeight) * devicePixelRatio > 1200 ? 2048 : 1024;
+  image.alt = hit.text || hit.name;
+  [image.width, image.height] = [hit.width, hit.height];
+  image.style.setProperty("--small", `url("${new URL(thumbnail(hit, 512), document.baseURI)}")`);
+  image.src = thumbnail(hit, side);
+}
+
+function rows(hit) {
+  const facts = [
+    ["Caption", hit.text],
+    ["Fits", relevance(hit)],
+    ["In", `${hit.root}: ${hit.name}`],
+    ["Taken", hit.taken_at?.replace("T", " ")],
+    ["At", hit.second === null || hit.second === undefined ? null : clock(hit.second) + (hit.seconds ? ` of ${clock(hit.seconds)}` : "")],
+    ["Camera", hit.camera],
+    ["Size", `${hit.width} × ${hit.height}${hit.format ? `, ${hit.format}` : ""}${hit.size ? `, ${megabytes(hit.size)}` : ""}`],
+    ["Place", Number.isFinite(hit.latitude) ? `${hit.latitude.toFixed(4)}, ${hit.longitude.toFixed(4)}` : null],
+    ...Object.entries(hit.fields ?? {}).map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : String(value)]),
+    ["Number", `photo:${hit.id}`],
+  ];
+  return facts.filter(([, value]) => value).flatMap(([name, value]) => row(name, value));
+}
+
+function row(name, value) {
+  return [make("dt", {}, name), make("dd", {}, value)];
+}
+
+function megabytes(bytes) {
+  return bytes < 100_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -7,10 +7,10 @@ from fastapi import FastAPI
 
 from diptych import __version__
 from diptych.serve import problems
-from diptych.serve.routes import embeddings, health, models
+from diptych.serve.routes import embeddings, health, models, page
 from diptych.serve.state import Server
 
-_ROUTERS = (embeddings.router, models.router, health.router)
+_ROUTERS = (embeddings.router, models.router, health.router, page.router)
 
 
 def build_app(server: Server) -> FastAPI:
@@ -35,4 +35,5 @@ def build_app(server: Server) -> FastAPI:
     problems.install(app)
     for router in _ROUTERS:
         app.include_router(router)
+    app.router.routes.append(page.files)
     return app

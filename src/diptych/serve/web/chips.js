@@ -24,9 +24,11 @@ export function createChips(element, { onChange, pictureOf, nameOf }) {
     list.querySelector(".draft")?.remove();
     const input = make("input", { type: "text", maxLength: 500, ariaLabel: sign > 0 ? "Words to add" : "Words that must not fit", enterKeyHint: "done" });
     const item = make("li", { className: `chip draft ${sign > 0 ? "wanted" : "unwanted"}` }, icon(sign > 0 ? "plus" : "minus"), input);
+    let open = true;
     const done = (keeps) => {
-      if (!item.isConnected) return;
-      item.remove(); // before anything else: taking it off blurs it, which ends here again
+      if (!open) return; // taking it off blurs it, which ends here again
+      open = false;
+      item.remove();
       if (keeps && input.value.trim()) onChange([...terms, { kind: "words", value: input.value.trim(), sign, weight: 1 }]);
       if (document.activeElement === document.body) adders.children[sign > 0 ? 0 : 1].focus();
     };

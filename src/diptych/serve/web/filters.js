@@ -1,22 +1,28 @@
 // The panel of filters: what the library has, and nothing that it lacks.
-import { icon, make } from "./dom.js";
+import { make } from "./dom.js";
 import { countFilters } from "./query.js";
 
 const DATE = String.raw`\d{4}(-\d\d(-\d\d)?)?`;
 const PLACE = String.raw`\s*-?\d{1,2}(\.\d+)?\s*[,\s]\s*-?\d{1,3}(\.\d+)?\s*`;
 const OPERATORS = { "=": "is", "!=": "is not", "~": "contains", "<": "less than", "<=": "at most", ">": "more than", ">=": "at least" };
 
-/** The panel in `element`: `show(state)` fills it in, `onChange({ filters, fields })` is told of each valid change. */
-export function createFilters(element, library, onChange) {
-  const summary = make("summary", {}, icon("filters"), "Filters");
-  const body = make("div", { className: "filter-fields" });
-  const panel = make("details", { className: "filters" }, summary, body);
-  element.append(panel);
+/** The panel in `element` with its `opener`, a button elsewhere: `show(state)` fills it in.
+ *
+ * `onChange({ filters, fields })` is told of each valid change.
+ */
+export function createFilters(element, opener, library, onChange) {
+  const body = make("div", { className: "filter-fields", id: "filter-fields", role: "group", ariaLabel: "Filters", hidden: true });
+  element.append(body);
+  opener.setAttribute("aria-controls", body.id);
+  opener.addEventListener("click", () => {
+    body.hidden = !body.hidden;
+    opener.ariaExpanded = String(!body.hidden);
+  });
   body.addEventListener("change", () => changed(body, onChange));
   return {
     show(state) {
       const number = countFilters(state);
-      summary.lastChild.textContent = number ? `Filters (${number})` : "Filters";
+      opener.lastChild.textContent = number ? `Filters (${number})` : "Filters";
       const focused = body.contains(document.activeElement) ? document.activeElement.name : null;
       body.replaceChildren(...controls(library, state), clear(number, onChange));
       if (focused) body.querySelector(`[name="${focused}"]`)?.focus();
@@ -27,7 +33,7 @@ export function createFilters(element, library, onChange) {
 function controls(library, { filters, fields }) {
   const text = (name, label, props) => field(label, make("input", { name, value: filters[name] ?? "", ...props }), props.hint);
   const choice = (name, label, values) => values.length > 1 && field(label, select(name, ["", ...values], filters[name] ?? ""));
-  const date = { type: "text", pattern: DATE, placeholder: "2024-05-31", title: "2024, 2024-05 or 2024-05-31", autocomplete: "off" };
+  const date = { type: "text", pattern: DATE, placeholder: "2024-05", title: "2024, 2024-05 or 2024-05-31", autocomplete: "off" };
   return [
     text("since", "Taken since", date),
     text("until", "Taken until", date),
@@ -48,8 +54,8 @@ function fieldRows(names, fields) {
     make(
       "fieldset",
       { className: "field-row" },
-      make("legend", { className: "visually-hidden" }, `Field ${i + 1}`),
-      labelled(`Field`, select(`field${i}`, ["", ...names], name)),
+      make("legend", {}, i ? `Field ${i + 1}` : "Field of the catalogue"),
+      labelled("Field", select(`field${i}`, ["", ...names], name)),
       labelled("Comparison", select(`op${i}`, Object.keys(OPERATORS), op, OPERATORS)),
       labelled("Value", make("input", { name: `value${i}`, value, type: "text", placeholder: "value", autocomplete: "off" })),
     ),

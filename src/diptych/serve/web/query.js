@@ -4,7 +4,7 @@ const FILTERS = ["since", "until", "camera", "format", "min_side", "place", "km"
 const WEIGHTED = /^(?:(\d+(?:\.\d+)?):)?(words|photo|picture):(.+)$/s;
 
 /** A search for nothing yet. A term is { kind: "words" | "photo" | "picture", value, sign: 1 | -1, weight }. */
-export function emptyState() {
+export function blankState() {
   return { words: "", terms: [], filters: {}, fields: [] };
 }
 
@@ -15,7 +15,7 @@ export function isEmpty({ words, terms }) {
 
 /** The state that a link's parameters hold. What they hold beyond it is left out. */
 export function readState(params) {
-  const state = emptyState();
+  const state = blankState();
   state.words = params.get("q") ?? "";
   for (const name of FILTERS) if (params.get(name)) state.filters[name] = params.get(name);
   for (const [key, text] of params) {

@@ -1,2 +1,112 @@
-/** Nothing yet. */
-export function mount() {}
+// The Search view. Its state is in the link: what the user does changes the link, and the link says what is shown.
+import { createChips } from "./chips.js";
+import { make } from "./dom.js";
+import { readPicture, receivePictures } from "./dropzone.js";
+import { createFilters } from "./filters.js";
+import { isEmpty, readState, writeState } from "./query.js";
+import { createResults } from "./results.js";
+import { createSearchBox } from "./search_box.js";
+import { emptyLibrary, invitation, noLibrary } from "./search_states.js";
+import { showFailure, waiting } from "./states.js";
+
+/** Mounts the Search view; what it returns is told of the link's parameters. */
+export function mount(element, server) {
+  const pictures = new Map(); // dropped ones by number: a link cannot keep them
+  const names = new Map(); // of photos that were seen, for their chips
+  let library = null;
+  let state = readState(new URLSearchParams());
+  let shown = null; // the parameters that the results are of
+
+  const box = createSearchBox({ onSubmit: (words) => go({ words }, true), onFiles: addPictures });
+  const chips = createChips(box.chips, {
+    onChange: (terms) => go({ words: box.words(), terms }),
+    pictureOf: (value) => pictures.get(value),
+    nameOf: (id) => names.get(id),
+  });
+  const body = make("div", { className: "search-body" });
+  const results = createResults(body, server, { pictures, onAlike: alike, onTerm: addTerm });
+  let filters = null;
+  element.append(box.form, body);
+  receivePictures(element, addPictures, { onRefused: box.say });
+
+  function go(part, again = false) {
+    const params = writeState({ ...state, ...part });
+    const hash = `#search${params.size ? `?${params}` : ""}`;
+    if (hash !== (location.hash || "#search")) location.hash = hash; // and show() follows
+    else if (again) run();
+  }
+
+  async function addPictures(files) {
+    try {
+      const terms = [];
+      for (const picture of await Promise.all(files.map(readPicture))) {
+        const value = `${Date.now().toString(36)}${pictures.size}`;
+        pictures.set(value, picture);
+        terms.push({ kind: "picture", value, sign: 1, weight: 1 });
+      }
+      go({ words: box.words(), terms: [...state.terms, ...terms] });
+    } catch {
+      box.say("That file could not be read.");
+    }
+  }
+
+  function alike(hit) {
+    names.set(String(hit.id), hit.name.split("/").pop());
+    go({ words: "", terms: [photoTerm(hit, 1)] });
+  }
+
+  function addTerm(hit, sign) {
+    names.set(String(hit.id), hit.name.split("/").pop());
+    const others = state.terms.filter(({ kind, value }) => kind !== "photo" || value !== String(hit.id));
+    go({ words: box.words(), terms: [...others, photoTerm(hit, sign)] });
+  }
+
+  async function loadLibrary() {
+    if (library?.photos && library.has_vectors) return true;
+    try {
+      library = await server.get("v1/library");
+    } catch (error) {
+      if (error.slug === "no-library") body.replaceChildren(noLibrary());
+      else showFailure(body, error, () => show(new URLSearchParams(location.hash.split("?")[1])));
+      return false;
+    }
+    if (library.photos && library.has_vectors) return true;
+    body.replaceChildren(emptyLibrary(library));
+    return false;
+  }
+
+  function forgetLostPictures() {
+    const kept = state.terms.filter(({ kind, value }) => kind !== "picture" || pictures.has(value));
+    const lost = kept.length < state.terms.length;
+    state = { ...state, terms: kept };
+    const holds = kept.some(({ kind }) => kind === "picture");
+    box.say(lost ? "A picture of this link was not kept: drop it again." : holds ? "The link does not keep pictures that you drop." : "");
+  }
+
+  async function show(params) {
+    state = readState(params);
+    forgetLostPictures();
+    box.show(state);
+    chips.show(state.terms);
+    filters?.show(state);
+    if (!library) body.replaceChildren(waiting());
+    if (!(await loadLibrary())) return box.enable(false);
+    box.enable(true);
+    filters ??= createFilters(box.filters, box.opener, library, (part) => go({ words: box.words(), ...part }));
+    filters.show(state);
+    if (shown !== String(params)) run(String(params));
+  }
+
+  function run(params = shown) {
+    shown = params;
+    if (!isEmpty(state)) return results.run(state);
+    results.stop();
+    body.replaceChildren(invitation(library, (words) => go({ words })));
+  }
+
+  return { show };
+}
+
+function photoTerm({ id }, sign) {
+  return { kind: "photo", value: String(id), sign, weight: 1 };
+}

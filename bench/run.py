@@ -25,6 +25,7 @@ import library
 import loading
 import loss
 import preprocessing
+import serving
 import tokenising
 import training
 import where_time_goes
@@ -46,6 +47,7 @@ BENCHES: dict[str, ModuleType] = {
     "training": training,
     "curves": curves,
     "library": library,
+    "serving": serving,
 }
 ROOT = HERE.parent
 WORK, PAGE = ROOT / ".bench", ROOT / "docs" / "benchmarks.md"

@@ -197,7 +197,8 @@ class Batcher(Generic[Item]):
         except Exception as error:  # noqa: BLE001 (whoever asked gets it)
             if len(batch) > 1:
                 for ticket in batch:
-                    await self._answer([ticket], is_alone)
+                    if not ticket.rows.done():  # nobody waits for it any more
+                        await self._answer([ticket], is_alone)
             elif not batch[0].rows.done():
                 batch[0].rows.set_exception(error)
             return

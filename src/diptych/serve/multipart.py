@@ -1,0 +1,164 @@
+"""Requests with pictures, as JSON or as multipart/form-data, to one validated body and the files beside it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from diptych.serve.problems import Problem, invalid
+from diptych.serve.state import server_of
+
+Body = TypeVar("Body", bound=BaseModel)
+Schema = dict[str, Any]
+
+_JSON, _FORM = "application/json", "multipart/form-data"
+_FILES: Final = "image"  # what file parts are called
+_MOST_FIELDS: Final = 2_000
+_SLICE_BYTES: Final = 1 << 16  # parsed at once: a hostile body keeps the loop for so long and no longer
+
+
+async def read_request(request: Request, model: type[Body]) -> tuple[Body, list[bytes]]:
+    """The body as `model` has it, and the files that were uploaded as `image`, in their order.
+
+    The body is JSON, or a form of the same fields: those that take a list may be repeated, what is nested is JSON. A
+    Problem for what is neither (415), and for what cannot be parsed or is not as `model` has it (422).
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == _JSON:
+            return model.model_validate_json(await request.body()), []
+        if kind == _FORM:
+            fields, uploads = await _read_form(request)
+            return model.model_validate(_values(fields, schema_of(model))), uploads
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False, include_context=False, include_input=False)) from None
+    raise Problem(
+        415,
+        "unsupported-media-type",
+        "Unsupported content type",
+        f"The content type is {kind[:100] or 'not given'}: send {_JSON}, or {_FORM} with files named {_FILES}.",
+    )
+
+
+def both_bodies(model: type[BaseModel]) -> Schema:
+    """`openapi_extra` of a route that reads `model` by `read_request`."""
+    schema = schema_of(model)
+    file = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "Files of pictures."}
+    form = {key: value for key, value in schema.items() if key != "examples"}
+    form["properties"] = {**schema["properties"], _FILES: file}
+    return {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}, _FORM: {"schema": form}}}}
+
+
+@lru_cache(64)
+def schema_of(model: type[BaseModel]) -> Schema:
+    """The JSON schema of a model, with what it refers to written out in place: none of ours refers to itself."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def written_out(node: Any) -> Any:  # noqa: ANN401 (any JSON)
+        if isinstance(node, list):
+            return [written_out(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        referred = definitions[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        return {key: written_out(value) for key, value in {**referred, **rest}.items()}
+
+    return written_out(schema)
+
+
+class _InMemory(MultiPartParser):
+    """Starlette's parser; it writes nothing to disk, and tells a form that ends from one that breaks off."""
+
+    spool_max_size = 0  # never: the body is in memory already, and within its limit
+    is_whole = False
+
+    def on_end(self) -> None:
+        """The last boundary was read."""
+        self.is_whole = True
+
+
+async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes]]:
+    """The texts of a form by name, and its files."""
+    limits = server_of(request).config.limits
+    body = await request.body()
+    parser = _InMemory(
+        request.headers,
+        _slices(body),
+        max_files=limits.images,
+        max_fields=_MOST_FIELDS,
+        max_part_size=len(body),
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise _malformed(error.message) from error
+    if not parser.is_whole:
+        raise _malformed("It breaks off before its last boundary.")
+    return await _taken_apart(form)
+
+
+async def _taken_apart(form: FormData) -> tuple[dict[str, list[str]], list[bytes]]:
+    fields: dict[str, list[str]] = {}
+    uploads: list[bytes] = []
+    for name, part in form.multi_items():
+        if isinstance(part, str):
+            fields.setdefault(name, []).append(part)
+        elif name == _FILES:
+            uploads.append(await _content(part))
+        else:
+            raise _malformed(f"A file is named {name[:40]!r}: name the parts of files {_FILES!r}.")
+    return fields, uploads
+
+
+async def _content(upload: UploadFile) -> bytes:
+    try:
+        return await upload.read()
+    finally:
+        await upload.close()
+
+
+async def _slices(body: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(body), _SLICE_BYTES):
+        yield body[start : start + _SLICE_BYTES]
+        await asyncio.sleep(0)
+
+
+def _values(fields: Mapping[str, list[str]], schema: Schema) -> dict[str, Any]:
+    """The fields of a form as the JSON would have them; pydantic makes numbers of texts."""
+    described = schema["properties"]
+    return {name: _value(name, texts, described.get(name, {})) for name, texts in fields.items()}
+
+
+def _value(name: str, texts: list[str], schema: Schema) -> Any:  # noqa: ANN401 (any JSON)
+    kinds = _alternatives(schema)
+    if len(texts) == 1 and "object" in kinds and texts[0].lstrip().startswith("{"):
+        return _nested(name, texts[0])
+    if "array" in kinds and (len(texts) > 1 or "string" not in kinds):
+        has_objects = "object" in _alternatives(kinds["array"].get("items", {}))
+        return [_nested(name, text) if has_objects and text.startswith("{") else text for text in texts]
+    if len(texts) > 1:
+        raise invalid([{"loc": (name,), "msg": "given more than once"}])
+    return texts[0]
+
+
+def _alternatives(schema: Schema) -> dict[str | None, Schema]:
+    """What a value may be, by JSON's type."""
+    return {each.get("type"): each for each in schema.get("anyOf", [schema])}
+
+
+def _nested(name: str, text: str) -> Any:  # noqa: ANN401 (any JSON)
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise invalid([{"loc": (name,), "msg": f"not valid JSON ({error})"}]) from None
+
+
+def _malformed(message: str) -> Problem:
+    return Problem(422, "malformed-form", "The form cannot be read", message)

@@ -1,5 +1,6 @@
 """The application: routes, guards, and the order in which they are put around each other."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 from diptych import __version__
 from diptych.serve import problems
 from diptych.serve.routes import embeddings, health, models, page
+from diptych.serve.served_encoder import ServedEncoder
 from diptych.serve.state import Server
 
 _ROUTERS = (embeddings.router, models.router, health.router, page.router)
@@ -19,7 +21,11 @@ def build_app(server: Server) -> FastAPI:
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         server.engine.start()
+        if server.library is not None:
+            server.library.start(ServedEncoder(server.engine, asyncio.get_running_loop()))
         yield
+        if server.library is not None:
+            await server.library.stop()
         await server.engine.stop()
 
     app = FastAPI(

@@ -2,14 +2,20 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import uvicorn
 
 from diptych.api import load
+from diptych.checkpoints.postcard import POSTCARD
 from diptych.errors import DiptychError
+from diptych.library.library import PhotoLibrary
+from diptych.library.paths import default_folder
+from diptych.library.walk import LIBRARY_FILE
 from diptych.serve.app import build_app
 from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
+from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.state import Server
 
@@ -41,11 +47,31 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str, str], None]) -> None
 
 
 def make_server(config: ServeConfig) -> Server:
-    """The server's parts, its model loaded."""
+    """The server's parts, its model loaded: without a choice that which the library was last indexed with."""
     metrics = Metrics()
-    encoder = load(config.model, device=config.device, dtype=config.dtype)  # type: ignore[arg-type]
-    engine = Engine(encoder, config.limits, metrics)
-    return Server(config=config, engine=engine, metrics=metrics, model_id=config.model or "postcard")
+    library = _library_folder(config)
+    if config.roots and library is None:
+        raise DiptychError("--root names folders for a photo library, and there is none: give --library FOLDER.")
+    name = config.model or POSTCARD
+    if library is not None:
+        with PhotoLibrary.open(library, model=config.model, create_missing=config.library is not None) as opened:
+            name = opened.model_name
+    encoder = load(name, device=config.device, dtype=config.dtype)  # type: ignore[arg-type]
+    return Server(
+        config=config,
+        engine=Engine(encoder, config.limits, metrics),
+        metrics=metrics,
+        model_id=Path(name).name if Path(name).exists() else name,  # where it lies is nobody's business
+        library=None if library is None else LibraryThreads(library),
+    )
+
+
+def _library_folder(config: ServeConfig) -> Path | None:
+    """That which was given, else the user's own where there is one."""
+    if config.library is not None:
+        return config.library.expanduser()
+    own = default_folder()
+    return own if (own / LIBRARY_FILE).is_file() else None
 
 
 def _listen(config: ServeConfig) -> socket.socket:

@@ -8,24 +8,33 @@ from fastapi import Request
 
 from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
+from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem
 
 
 @dataclass(kw_only=True)
 class Server:
-    """One server: its configuration, its model, its counters."""
+    """One server: its configuration, its model, its counters, its photos."""
 
     config: ServeConfig
     engine: Engine
     metrics: Metrics
     model_id: str
+    library: LibraryThreads | None = None
     started: float = field(default_factory=time.time)
 
     @property
     def has_library(self) -> bool:
         """Whether photos can be searched."""
-        return self.config.library is not None
+        return self.library is not None
+
+    def need_library(self) -> LibraryThreads:
+        """The photo library; a Problem where there is none."""
+        if self.library is None:
+            detail = "This server has no photo library: start it with --library FOLDER."
+            raise Problem(404, "no-library", "No photo library", detail)
+        return self.library
 
     def check_model(self, name: str | None) -> None:
         """A Problem for any model but this one."""

@@ -1,0 +1,92 @@
+"""The photo library on threads of its own: each has a connection to it, which serves one thread only."""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from diptych.encode.encoder import Encoder
+from diptych.library.database import LibraryError
+from diptych.library.library import PhotoLibrary
+from diptych.library.walk import LIBRARY_FILE
+from diptych.serve.problems import Problem, busy
+
+T = TypeVar("T")
+_THREADS: Final = 4
+_MOST_WAITING: Final = 256
+_RETRY_SECONDS: Final = 2
+_log = logging.getLogger("diptych.serve")
+
+
+class LibraryThreads:
+    """Calls to the library in `folder`, done in the order of asking as threads are free. For the thread of the loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="diptych-library")
+        self._of_thread = threading.local()
+        self._encoder: Encoder | None = None
+        self.inside = 0  # calls that wait or are under way
+
+    def start(self, encoder: Encoder) -> None:
+        """Search with this model from now on."""
+        self._encoder = encoder
+
+    async def stop(self) -> None:
+        """Finish what was asked for, and let go of the database."""
+        together = threading.Barrier(_THREADS)  # so that each thread closes its own
+        futures = [self._pool.submit(self._close, together) for _ in range(_THREADS)]
+        await asyncio.gather(*map(asyncio.wrap_future, futures))
+        self._pool.shutdown()
+
+    async def run(self, function: Callable[[PhotoLibrary], T]) -> T:
+        """What the function gives for the library. A Problem where that cannot be used, or too many wait for it."""
+        if self.inside >= _MOST_WAITING:
+            raise busy(f"{self.inside} requests wait for the library already: try again.", _RETRY_SECONDS)
+        self.inside += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, function)
+        finally:
+            self.inside -= 1
+
+    def _call(self, function: Callable[[PhotoLibrary], T]) -> T:
+        try:
+            return function(self._library())
+        except (LibraryError, sqlite3.Error) as error:  # which name files of this machine
+            _log.error("The library cannot be used: %s", error)
+            raise Problem(
+                503,
+                "library-unusable",
+                "The library cannot be used",
+                "The photo library cannot be used now: the server's log says why.",
+            ) from error
+
+    def _library(self) -> PhotoLibrary:
+        """That of the thread, opened again where another file has taken the place of its database."""
+        identity = self._identity()
+        held: tuple[object, PhotoLibrary] | None = getattr(self._of_thread, "held", None)
+        if held is None or held[0] != identity:
+            if held is not None:
+                held[1].close()
+            self._of_thread.held = held = None
+            opened = PhotoLibrary.open(self.folder, encoder=self._encoder)
+            self._of_thread.held = held = identity, opened
+        return held[1]
+
+    def _identity(self) -> tuple[int, int]:
+        """Which file the database is: one that was deleted would go on to be read until it is closed."""
+        try:
+            status = (self.folder / LIBRARY_FILE).stat()
+        except OSError as error:
+            raise LibraryError(f"There is no library in {self.folder} any more.") from error
+        return status.st_dev, status.st_ino
+
+    def _close(self, together: threading.Barrier) -> None:
+        together.wait()
+        held: tuple[object, PhotoLibrary] | None = getattr(self._of_thread, "held", None)
+        if held is not None:
+            held[1].close()

@@ -6,11 +6,11 @@ const DATE = String.raw`\d{4}(-\d\d(-\d\d)?)?`;
 const PLACE = String.raw`\s*-?\d{1,2}(\.\d+)?\s*[,\s]\s*-?\d{1,3}(\.\d+)?\s*`;
 const OPERATORS = { "=": "is", "!=": "is not", "~": "contains", "<": "less than", "<=": "at most", ">": "more than", ">=": "at least" };
 
-/** The panel in `element` with its `opener`, a button elsewhere: `show(state)` fills it in.
+/** The panel in `element` with its `opener`, a button elsewhere: `show(state, library)` fills it in.
  *
  * `onChange({ filters, fields })` is told of each valid change.
  */
-export function createFilters(element, opener, library, onChange) {
+export function createFilters(element, opener, onChange) {
   const body = make("div", { className: "filter-fields", id: "filter-fields", role: "group", ariaLabel: "Filters", hidden: true });
   element.append(body);
   opener.setAttribute("aria-controls", body.id);
@@ -20,7 +20,7 @@ export function createFilters(element, opener, library, onChange) {
   });
   body.addEventListener("change", () => changed(body, onChange));
   return {
-    show(state) {
+    show(state, library) {
       const number = countFilters(state);
       opener.lastChild.textContent = number ? `Filters (${number})` : "Filters";
       const focused = body.contains(document.activeElement) ? document.activeElement.name : null;

@@ -1,2 +1,88 @@
-/** Nothing yet. */
-export function mount() {}
+// The Library view: what is in it, bringing it up to date, and what could not be read.
+import { count, make } from "./dom.js";
+import { createFailures } from "./failures.js";
+import { createJob } from "./job.js";
+import { noLibrary } from "./library_states.js";
+import { failure, showFailure, waiting } from "./states.js";
+
+/** Mounts the Library view; what it returns is told when it comes into sight and leaves it. */
+export function mount(element, server) {
+  const place = make("div", {}, waiting("Loading the library"));
+  const line = make("p", { className: "library-line", role: "status" });
+  const problems = make("div", {});
+  const roots = make("ul", { className: "roots" });
+  const head = make("div", { className: "library-head" });
+  const job = createJob(server, { onEnd: (ended) => (tell(ended), load()) });
+  const failures = createFailures(server, { onRetry: () => index({ retry_failures: true }) });
+  element.append(make("h1", { className: "visually-hidden" }, "Library"), place);
+  const view = [head, line, problems, job.element, roots, failures.element];
+
+  function tell({ state, done, failed, detail }) {
+    const end = { done: "Up to date", stopped: "Stopped", failed: "Indexing failed" }[state] ?? state;
+    const lost = failed ? `, ${count(failed, "file")} could not be read` : "";
+    line.textContent = `${end}: ${count(done, "file")} seen${lost}.${detail ? ` ${detail}` : ""}`;
+  }
+
+  async function load() {
+    try {
+      show(await server.get("v1/library"));
+      await failures.load();
+    } catch (error) {
+      if (error.slug === "no-library") place.replaceChildren(noLibrary());
+      else showFailure(place, error, load);
+    }
+  }
+
+  function show(library) {
+    if (!head.isConnected) place.replaceChildren(...view);
+    const running = library.job?.state === "running";
+    head.replaceChildren(...headline(library, running, () => index({})));
+    roots.replaceChildren(...library.roots.map((root) => rootCard(root, running, () => index({ roots: [root.name] }))));
+    failures.enable(!running && library.roots.some(({ can_index: can }) => can));
+    if (running) job.follow(library.job);
+    else job.rest();
+  }
+
+  async function index(request) {
+    problems.replaceChildren();
+    line.textContent = "Starting…";
+    try {
+      job.follow(await server.post("v1/index", request));
+      line.textContent = "Bringing the library up to date.";
+      show(await server.get("v1/library"));
+    } catch (error) {
+      line.textContent = "";
+      problems.replaceChildren(failure(error, () => index(request)));
+    }
+  }
+
+  return {
+    show: load,
+    hide: () => job.pause(),
+  };
+}
+
+function headline({ photos, model, roots }, running, onAll) {
+  const all = make("button", { type: "button", className: "primary", disabled: running, on: { click: onAll } }, "Bring all up to date");
+  const able = roots.filter(({ can_index: can }) => can).length;
+  return [
+    make("div", {}, make("p", { className: "total" }, count(photos, "photo")), make("p", { className: "pale" }, `Indexed with ${model}`)),
+    able ? all : make("p", { className: "pale" }, "To index folders from here, start the server with ", make("code", {}, "--root NAME=FOLDER"), "."),
+  ];
+}
+
+function rootCard({ name, kind, photos, failures, scanned_at: scannedAt, can_index: can }, running, onIndex) {
+  const label = `Bring ${name} up to date`;
+  const press = make("button", { type: "button", disabled: running, title: label, ariaLabel: label, on: { click: onIndex } }, "Bring up to date");
+  const facts = [count(photos, "photo"), failures ? count(failures, "failure") : null, scannedAt ? `read ${when(scannedAt)}` : "not read yet"];
+  return make(
+    "li",
+    { className: "card root" },
+    make("div", {}, make("h2", {}, name), make("p", { className: "pale" }, [kind, ...facts].filter(Boolean).join(" · "))),
+    can ? press : null,
+  );
+}
+
+function when(time) {
+  return new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+}

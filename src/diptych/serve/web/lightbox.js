@@ -22,7 +22,7 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
       "div",
       { className: "facts-actions" },
       action("alike", "More like this", (hit) => onAlike(hit), "primary"),
-      action("plus", "Add to the search", (hit) => onTerm(hit, 1)),
+      action("plus", "Add to search", (hit) => onTerm(hit, 1)),
       action("minus", "Less like this", (hit) => onTerm(hit, -1)),
       original,
     ),

@@ -91,5 +91,5 @@ export function createResults(element, server, { pictures, onAlike, onTerm }) {
     grid = null;
   }
 
-  return { run, stop };
+  return { element: region, run, stop };
 }

@@ -3,10 +3,11 @@ import { createChips } from "./chips.js";
 import { make } from "./dom.js";
 import { readPicture, receivePictures } from "./dropzone.js";
 import { createFilters } from "./filters.js";
+import { emptyLibrary, noLibrary } from "./library_states.js";
 import { isEmpty, readState, writeState } from "./query.js";
 import { createResults } from "./results.js";
 import { createSearchBox } from "./search_box.js";
-import { emptyLibrary, invitation, noLibrary } from "./search_states.js";
+import { invitation } from "./search_states.js";
 import { showFailure, waiting } from "./states.js";
 
 /** Mounts the Search view; what it returns is told of the link's parameters. */
@@ -14,6 +15,7 @@ export function mount(element, server) {
   const pictures = new Map(); // dropped ones by number: a link cannot keep them
   const names = new Map(); // of photos that were seen, for their chips
   let library = null;
+  let stale = false; // the library may have grown since
   let state = readState(new URLSearchParams());
   let shown = null; // the parameters that the results are of
 
@@ -25,7 +27,7 @@ export function mount(element, server) {
   });
   const body = make("div", { className: "search-body" });
   const results = createResults(body, server, { pictures, onAlike: alike, onTerm: addTerm });
-  let filters = null;
+  const filters = createFilters(box.filters, box.opener, (part) => go({ words: box.words(), ...part }));
   element.append(box.form, body);
   receivePictures(element, addPictures, { onRefused: box.say });
 
@@ -62,7 +64,7 @@ export function mount(element, server) {
   }
 
   async function loadLibrary() {
-    if (library?.photos && library.has_vectors) return true;
+    if (library && !stale) return true;
     try {
       library = await server.get("v1/library");
     } catch (error) {
@@ -70,9 +72,9 @@ export function mount(element, server) {
       else showFailure(body, error, () => show(new URLSearchParams(location.hash.split("?")[1])));
       return false;
     }
-    if (library.photos && library.has_vectors) return true;
-    body.replaceChildren(emptyLibrary(library));
-    return false;
+    stale = !library.photos || !library.has_vectors;
+    if (stale) body.replaceChildren(emptyLibrary(library));
+    return !stale;
   }
 
   function forgetLostPictures() {
@@ -88,13 +90,11 @@ export function mount(element, server) {
     forgetLostPictures();
     box.show(state);
     chips.show(state.terms);
-    filters?.show(state);
     if (!library) body.replaceChildren(waiting());
     if (!(await loadLibrary())) return box.enable(false);
     box.enable(true);
-    filters ??= createFilters(box.filters, box.opener, library, (part) => go({ words: box.words(), ...part }));
-    filters.show(state);
-    if (shown !== String(params)) run(String(params));
+    filters.show(state, library);
+    if (shown !== String(params) || !body.contains(results.element)) run(String(params));
   }
 
   function run(params = shown) {
@@ -104,7 +104,7 @@ export function mount(element, server) {
     body.replaceChildren(invitation(library, (words) => go({ words })));
   }
 
-  return { show };
+  return { show, hide: () => (stale = true) };
 }
 
 function photoTerm({ id }, sign) {

@@ -1,4 +1,4 @@
-// What the Search view shows before there is a result: an invitation, or how to get a library.
+// What the Search view shows before there is a result.
 import { count, make } from "./dom.js";
 import { emptyState } from "./states.js";
 
@@ -12,21 +12,4 @@ export function invitation({ photos }, onExample) {
     ["Say what is in the picture, in plain words. Or drop, paste or pick a picture to find others like it."],
     make("div", { className: "examples" }, ...examples),
   );
-}
-
-/** Where the server has no library at all. */
-export function noLibrary() {
-  return emptyState("No library here", [
-    "This server was started without a library of photos, so there is nothing to search.",
-    ["Start it with one: ", make("code", {}, "diptych serve --library photos.diptych --root holiday=Pictures")],
-    "Classify and Draw work without.",
-  ]);
-}
-
-/** Where there is a library with nothing in it that could be found. */
-export function emptyLibrary({ photos }) {
-  const [title, text] = photos
-    ? ["The photos are not indexed for this model", "Bring the library up to date, and they can be found."]
-    : ["The library is empty", "Index a folder of photos, and they can be found by what is in them."];
-  return emptyState(title, [text], make("a", { className: "button primary", href: "#library" }, "Go to the library"));
 }

@@ -1,0 +1,107 @@
+// Sets of labels that the server keeps, where it has a library: picked, saved, deleted.
+import { make } from "./dom.js";
+import { failure } from "./states.js";
+
+/** The row of label sets: `element`, hidden until `load()` has found that the server keeps any, and `set(name)`.
+ *
+ * `onPick(labelSet)` hears of the set that is picked; `current()` gives the { labels, template } to save.
+ */
+export function createLabelSets(server, { onPick, current }) {
+  let sets = [];
+  const select = make("select", { id: "label-set", on: { change: pick } });
+  const save = make("button", { type: "button", className: "small", on: { click: startNaming } }, "Save these labels…");
+  const remove = make("button", { type: "button", className: "small quiet", hidden: true, on: { click: removeSet } }, "Delete this set");
+  const name = make("input", { type: "text", required: true, maxLength: 100, ariaLabel: "Name of the set", placeholder: "name of the set" });
+  const naming = make(
+    "form",
+    { className: "naming", hidden: true, on: { submit: saveSet } },
+    name,
+    make("button", { className: "primary small" }, "Save"),
+    make("button", { type: "button", className: "quiet small", on: { click: stopNaming } }, "Cancel"),
+  );
+  const said = make("div", { role: "status" });
+  const element = make(
+    "div",
+    { className: "label-sets", hidden: true },
+    make("div", { className: "field" }, make("label", { htmlFor: "label-set" }, "Label set"), select),
+    make("div", { className: "set-actions" }, save, remove),
+    naming,
+    said,
+  );
+  naming.addEventListener("keydown", (event) => event.key === "Escape" && stopNaming());
+
+  async function load() {
+    const { has_library: keeps } = await server.facts();
+    if (!keeps) return;
+    await refresh();
+    element.hidden = false;
+  }
+
+  async function refresh() {
+    const { label_sets: found } = await server.get("v1/label-sets");
+    const picked = select.value;
+    sets = found;
+    select.replaceChildren(new Option("none: labels as typed", ""), ...sets.map((set) => new Option(set.name, set.name)));
+    show(picked);
+  }
+
+  function show(picked) {
+    select.value = sets.some((set) => set.name === picked) ? picked : "";
+    remove.hidden = !select.value;
+    save.hidden = Boolean(select.value);
+  }
+
+  function pick() {
+    show(select.value);
+    onPick(sets.find((set) => set.name === select.value) ?? null);
+  }
+
+  function startNaming() {
+    said.replaceChildren();
+    naming.hidden = false;
+    name.focus();
+  }
+
+  function stopNaming() {
+    naming.hidden = true;
+    save.focus();
+  }
+
+  async function saveSet(event) {
+    event.preventDefault();
+    const { labels, template } = current();
+    await attempt(async () => {
+      await server.post("v1/label-sets", { name: name.value.trim(), labels, ...(template && { templates: template }) });
+      const saved = name.value.trim();
+      naming.reset();
+      naming.hidden = true;
+      await refresh();
+      show(saved);
+      pick();
+      select.focus();
+      said.textContent = `Saved as ${saved}.`;
+    });
+  }
+
+  async function removeSet() {
+    const gone = select.value;
+    await attempt(async () => {
+      await server.remove(`v1/label-sets/${encodeURIComponent(gone)}`);
+      await refresh();
+      pick();
+      select.focus();
+      said.textContent = `Deleted ${gone}.`;
+    });
+  }
+
+  async function attempt(work) {
+    said.replaceChildren();
+    try {
+      await work();
+    } catch (error) {
+      said.replaceChildren(failure(error));
+    }
+  }
+
+  return { element, load, set: show, find: (wanted) => sets.find((set) => set.name === wanted) ?? null };
+}

@@ -107,7 +107,7 @@ def test_a_body_arrives_uncompressed_and_by_the_name_that_was_asked_for(lookups:
 def test_no_form_of_a_private_address_is_connected_to(host: str) -> None:
     with (
         LocalServer(hello) as server,
-        pytest.raises(FetchError, match=r"its host is in a private or reserved network|its host is not known"),
+        pytest.raises(FetchError, match=r": its host is not known, or is in a private or reserved network"),
     ):
         fetch_bytes(f"http://{host}:{server.port}/")
     assert server.requests == []
@@ -187,7 +187,7 @@ def test_redirects_to_private_addresses_are_refused(lookups: dict[str, list[str]
         target = location.format(port=inside.port)
         with (
             LocalServer(lambda request: respond(request, status=302, Location=target)) as server,
-            pytest.raises(FetchError, match=r"^http://photos.test:\d+/a -> http://.*: its host is in a private"),
+            pytest.raises(FetchError, match=r"^http://photos.test:\d+/a -> http://.*: its host is not known, or is in"),
         ):
             fetch_bytes(f"http://photos.test:{server.port}/a?key=secret")
     assert inside.requests == []
@@ -232,6 +232,10 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
 
 def endless(request: BaseHTTPRequestHandler) -> None:
     request.send_response(200)
+    endless_body(request)
+
+
+def endless_body(request: BaseHTTPRequestHandler) -> None:
     request.end_headers()
     while True:
         request.wfile.write(bytes(10_000))
@@ -300,7 +304,10 @@ def test_a_resolver_that_says_nothing_is_left_at_the_deadline(monkeypatch: pytes
         (lambda request: respond(request, status=204), "the server answers 204 No Content"),
         (lambda request: respond(request, status=302), "the server answers 302 Found"),
         (lambda request: respond(request, b"x", Content_Encoding="gzip"), r"compressed \(gzip\), unasked"),
-        (lambda request: request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n"), r"the connection broke \(SSH-2\.0"),
+        (
+            lambda request: request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n"),
+            r"the connection broke \(its answer is not HTTP\)",
+        ),
         (lambda request: request.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200), "more than 100 headers"),
         (lambda request: None, "Remote end closed connection"),
     ],
@@ -348,10 +355,53 @@ def test_what_is_no_plain_url_is_refused_without_asking_anybody(
     assert "pass@" not in str(caught.value)
 
 
-def test_an_unknown_host_is_told(lookups: dict[str, list[str]]) -> None:
-    lookups["nowhere.test"] = []
-    with pytest.raises(FetchError, match=r"^http://nowhere.test/: the connection broke \(its host has no address\)"):
-        fetch_bytes("http://nowhere.test/")
+def test_an_unknown_host_is_told_as_a_private_one_is(lookups: dict[str, list[str]]) -> None:
+    lookups.update({"nowhere.test": [], "inside.test": ["10.0.0.1"], "both.test": [PUBLIC, "10.0.0.1"]})
+    for name in ("nowhere.test", "inside.test", "both.test"):
+        with pytest.raises(FetchError) as caught:
+            fetch_bytes(f"http://{name}/")
+        message = f"http://{name}/: its host is not known, or is in a private or reserved network; check the address."
+        assert str(caught.value) == message
+    with pytest.raises(FetchError, match=r"its host is not known; check the address and the network\.$"):
+        fetch_bytes("http://nowhere.test/", allow_private=True)
+
+
+@pytest.mark.parametrize(
+    ("stated", "is_taken"),
+    [
+        ("image/png", True),
+        ("Image/JPEG; charset=binary", True),
+        ("application/octet-stream", True),
+        (None, True),
+        ("text/html; charset=utf-8", False),
+        ("image", False),
+        ("application/octet-stream2", False),
+        ("", True),
+    ],
+)
+def test_a_body_of_another_type_is_not_read(stated: str | None, is_taken: bool) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        return hello(request) if stated is None else respond(request, b"hello", Content_Type=stated)
+
+    accept = ("image/*", "application/octet-stream")
+    with LocalServer(answer) as server:
+        if is_taken:
+            assert fetch_bytes(server.url, allow_private=True, accept=accept) == b"hello"
+        else:
+            with pytest.raises(FetchError, match=r"the server calls it (text/html|image|.*stream2), not"):
+                fetch_bytes(server.url, allow_private=True, accept=accept)
+
+
+def test_an_endless_page_is_not_waited_for_where_pictures_are_wanted() -> None:
+    def page(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "text/html")
+        endless_body(request)
+
+    start = time.monotonic()
+    with LocalServer(page) as server, pytest.raises(FetchError, match=r"calls it text/html, not image/\*\.$"):
+        fetch_bytes(server.url, allow_private=True, accept=["image/*"])
+    assert time.monotonic() - start < 1
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,9 @@ def parse_url(url: str) -> Target:
     except ValueError as error:  # UnicodeError is one
         raise Fault(f"not a valid URL ({error}); check it.") from error
     if parts.scheme not in {"http", "https"}:
-        raise Fault("only http:// and https:// addresses are fetched; download the file and give its path.")
+        raise Fault("only http:// and https:// addresses are fetched; download the file and give that instead.")
     if "@" in parts.netloc:
-        raise Fault("URLs with a user name or password are not fetched; download the file and give its path.")
+        raise Fault("URLs with a user name or password are not fetched; download the file and give that instead.")
     if not re.fullmatch(r"[a-z0-9._:-]+", ascii_host):
         raise Fault("not a valid URL (it names no host); check it.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -100,6 +100,8 @@ def reason(error: object) -> str:
     """A network error in a few words."""
     if isinstance(error, http.client.IncompleteRead):
         return "it ended early"
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
+        return "its answer is not HTTP"  # whose text would be what another service says of itself
     if isinstance(error, TimeoutError):
         return "no answer in time"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -7,8 +7,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from urllib.parse import urljoin
 
 from diptych.errors import FetchError
@@ -40,18 +41,21 @@ def fetch_bytes(
     timeout_seconds: float = 20.0,
     allow_private: bool = False,
     max_redirects: int = 5,
+    accept: Collection[str] = (),
 ) -> bytes:
     """Return what an untrusted http(s) `url` holds.
 
     Only public addresses are connected to, after a redirect too: the name is resolved once, every address it
     has is checked, and the connection is made to an address so checked. `timeout_seconds` bounds the whole transfer.
-    Proxies, credentials in the URL and compressed bodies are not used. Raises FetchError.
+    Proxies, credentials in the URL and compressed bodies are not used. `accept` has the media types that are taken
+    ("image/*", or one by name), by default any; a body of another is not read. Raises FetchError, whose text does not
+    tell a private name from one that there is not.
     """
     deadline = time.monotonic() + timeout_seconds
     trail = first = shown(url)
     try:
         for _ in range(max_redirects + 1):
-            answer = _get(parse_url(url), deadline, max_bytes, allow_private=allow_private)
+            answer = _get(parse_url(url), deadline, max_bytes, accept, allow_private=allow_private)
             if isinstance(answer, bytes):
                 return answer
             check_redirect(url, answer)
@@ -71,17 +75,21 @@ def is_public(address: Address) -> bool:
     return address.is_global and address in _IPV6_UNICAST and all(is_public(inner) for inner in inside)
 
 
-def _get(target: Target, deadline: float, max_bytes: int, *, allow_private: bool) -> bytes | str:
+def _get(
+    target: Target, deadline: float, max_bytes: int, accept: Collection[str], *, allow_private: bool
+) -> bytes | str:
     """The body at `target`, or the URL it redirects to."""
     addresses = _resolve(target, deadline)
-    if not allow_private and not all(is_public(ipaddress.ip_address(address)) for _, address in addresses):
-        # The address is not shown: a server that passes this message on would tell about its own network.
-        raise Fault("its host is in a private or reserved network; download the file and give its path.")
+    if not allow_private and (not addresses or not all(is_public(ipaddress.ip_address(ip)) for _, ip in addresses)):
+        # One text for both, and no address: a server that passes it on would tell about its own network.
+        raise Fault("its host is not known, or is in a private or reserved network; check the address.")
+    if not addresses:
+        raise Fault("its host is not known; check the address and the network.")
     try:
         with _connect(addresses, target, deadline) as sock, _cut_off(sock, deadline):
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
-            answer = _exchange(sock, target, max_bytes)
+            answer = _exchange(sock, target, max_bytes, accept)
     except ssl.SSLCertVerificationError as error:
         raise bad_certificate(error) from error
     except (OSError, http.client.HTTPException) as error:
@@ -92,29 +100,26 @@ def _get(target: Target, deadline: float, max_bytes: int, *, allow_private: bool
 
 
 def _resolve(target: Target, deadline: float) -> list[tuple[socket.AddressFamily, str]]:
-    """The addresses of a host, asked for in a thread because the system's resolver has no timeout."""
-    answers: queue.SimpleQueue[list[tuple[socket.AddressFamily, str]] | OSError] = queue.SimpleQueue()
+    """The addresses of a host, if it has any, asked for in a thread because the system's resolver has no timeout."""
+    answers: queue.SimpleQueue[list[tuple[socket.AddressFamily, str]]] = queue.SimpleQueue()
 
     def look_up() -> None:
         try:
             found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
             answers.put([(family, str(address[0])) for family, _, _, _, address in found])
-        except OSError as error:
-            answers.put(error)
+        except OSError:
+            answers.put([])
 
     threading.Thread(target=look_up, daemon=True).start()
     try:
-        answer = answers.get(timeout=_remaining(deadline))
+        return answers.get(timeout=_remaining(deadline))
     except queue.Empty:
         raise Fault("its host could not be looked up in time; check the network.") from None
-    if isinstance(answer, OSError):
-        raise Fault("its host is not known; check the address and the network.") from answer
-    return answer
 
 
 def _connect(addresses: list[tuple[socket.AddressFamily, str]], target: Target, deadline: float) -> socket.socket:
     """A socket to the first address that answers; for https one whose handshake is still to be done."""
-    problem = OSError("its host has no address")
+    problem = OSError("no address answers")
     for index, (family, address) in enumerate(addresses):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -138,7 +143,7 @@ def _wrap(sock: socket.socket, target: Target) -> socket.socket:
     return context.wrap_socket(sock, server_hostname=target.host.rstrip("."), do_handshake_on_connect=False)
 
 
-def _exchange(sock: socket.socket, target: Target, max_bytes: int) -> bytes | str:
+def _exchange(sock: socket.socket, target: Target, max_bytes: int, accept: Collection[str]) -> bytes | str:
     connection = http.client.HTTPConnection(target.host, target.port)
     connection.sock = sock
     connection.request("GET", target.path, headers={**HEADERS, "Host": target.host_header, "Connection": "close"})
@@ -151,11 +156,20 @@ def _exchange(sock: socket.socket, target: Target, max_bytes: int) -> bytes | st
         if response.status != 200:
             raise Fault(f"the server answers {response.status} {response.reason[:80]}; check the address.")
         check_encoding(response)
+        _check_media_type(response, accept)
         return _read(response, max_bytes)
 
 
+def _check_media_type(response: http.client.HTTPResponse, accept: Collection[str]) -> None:
+    """Refuse a body of another type than one of `accept`; one that says none is of RFC 9110's default."""
+    stated = response.getheader("Content-Type") or "application/octet-stream"
+    kind = stated.partition(";")[0].strip().lower()
+    if accept and not any(fnmatchcase(kind, pattern) for pattern in accept):
+        raise Fault(f"the server calls it {shown(kind[:80]) or 'nothing'}, not {' or '.join(accept)}.")
+
+
 def _read(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
-    too_large = Fault(f"larger than the limit of {max_bytes / 1e6:g} MB; download the file and give its path.")
+    too_large = Fault(f"larger than the limit of {max_bytes / 1e6:g} MB; download the file and give that instead.")
     if (response.length or 0) > max_bytes:
         raise too_large
     body = bytearray()
@@ -186,5 +200,5 @@ def _cut_off(sock: socket.socket, deadline: float) -> Iterator[None]:
 
 def _remaining(deadline: float) -> float:
     if (seconds := deadline - time.monotonic()) <= 0:
-        raise Fault("took too long; try again, or download the file and give its path.")
+        raise Fault("took too long; try again, or download the file and give that instead.")
     return seconds

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from diptych.errors import ImageError
-from diptych.images import open_image
+from diptych.images import PHOTO_FORMATS, open_image
 
 Levels = npt.NDArray[np.uint8]
 # A 6 x 4 picture of 8 x 8 blocks, no two alike, so that lossy formats and reduced decodes keep it recognisable.
@@ -464,6 +464,16 @@ def test_each_bad_source_is_refused_in_one_line(tmp_path: Path) -> None:
         assert len(message) < 600
 
 
+def test_formats_can_be_limited_to_those_of_photos() -> None:
+    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"):
+        assert open_image(encode(PICTURE, name), formats=PHOTO_FORMATS).size == PICTURE.size
+    assert open_image(encode_heic(PICTURE), formats=PHOTO_FORMATS).size == PICTURE.size
+    for data in (psd(PICTURE), encode(PICTURE, "PPM"), encode(PICTURE, "TGA"), b"words"):
+        with pytest.raises(ImageError) as caught:
+            open_image(data, formats=("JPEG", "PNG"))
+        assert str(caught.value) == f"the given bytes: not a file of JPEG, PNG: it begins with {data[:16]!r}"
+
+
 class LockedFile(io.RawIOBase):
     """As a file of someone else's, which root, who runs many tests, could read."""
 
@@ -484,7 +494,7 @@ def test_an_error_of_the_system_is_told() -> None:
 @pytest.mark.parametrize("options", [{"max_pixels": 0}, {"shortest_side": 0}, {"shortest_side": -3}])
 def test_a_wrong_limit_is_a_mistake_of_the_caller(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="max_pixels and shortest_side must be positive"):
-        open_image(PICTURE, **options)
+        open_image(PICTURE, **options)  # type: ignore[arg-type]
 
 
 def test_mutated_files_are_read_or_refused() -> None:

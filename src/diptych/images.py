@@ -5,7 +5,7 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, TypeAlias
@@ -45,6 +45,8 @@ PICTURE_SUFFIXES: Final = frozenset(
 # EPS and WMF are drawn by other programs (Ghostscript, Windows), IPTC reopens what it carries as any format (EPS
 # among them), and of the rest Pillow knows the header only.
 _REFUSED: Final = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+# What cameras write and web pages show. The plugins of all other formats have had fewer eyes on them.
+PHOTO_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
 _DECLINED: Final = (SyntaxError, IndexError, TypeError, struct.error)  # how a plugin says that a file is not its own
 BROKEN_METADATA: Final = (
     ArithmeticError,
@@ -57,6 +59,7 @@ BROKEN_METADATA: Final = (
     Warning,  # Pillow warns of broken EXIF, and a caller may have made warnings errors
     struct.error,
 )
+_CALLED: Final = {"HEIF": "HEIC or MP4"}  # what begins so may be a video
 _reading = threading.Lock()
 MAX_PIXELS: Final = 200_000_000
 _ORIENTATION: Final = 0x0112
@@ -91,13 +94,20 @@ class _BadImageError(Exception):
     """The reason alone; `open_image` puts the name of the source before it."""
 
 
-def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shortest_side: int | None = None) -> Image.Image:
+def open_image(
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    shortest_side: int | None = None,
+    formats: Collection[str] | None = None,
+) -> Image.Image:
     """The picture as a new RGB image: decoded, EXIF orientation applied, transparency over white, metadata dropped.
 
     Reads every format that Pillow and libheif decode by themselves, by content and not by extension, and of an
     animation the first frame. A file object is read from its start and left open. An array is (H, W), (H, W, 1),
     (H, W, 3) or (H, W, 4), of uint8 or of floats within 0..1 (rounded to 8 bits). 16-bit grey is scaled to 8 bits.
 
+    formats are those that are read at all, by Pillow's names, such as PHOTO_FORMATS: for files of strangers.
     max_pixels is compared with the header before anything is decoded, in place of Pillow's own limit.
     shortest_side allows a JPEG to be decoded at 1/2, 1/4 or 1/8 while its shortest side keeps that many pixels. Then
     `info["reduced"]` tells the decoded `size`, the `full_size` (width, height) and the `extent` (left, top, right,
@@ -116,7 +126,7 @@ def open_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shortest_si
                 copied = source.copy()
             return _upright_rgb(copied, max_pixels)
         with _open_stream(source) as stream:
-            return _decode(_identify(stream), max_pixels, shortest_side)
+            return _decode(_identify(stream, formats), max_pixels, shortest_side)
     except ImageError:  # what a file object said of itself
         raise
     except Exception as error:  # hostile bytes make Pillow's plugins raise anything, from struct.error to MemoryError
@@ -182,7 +192,7 @@ def _read_all(file: BinaryIO) -> bytes:
     return data
 
 
-def _identify(stream: IO[bytes]) -> ImageFile.ImageFile:
+def _identify(stream: IO[bytes], formats: Collection[str] | None = None) -> ImageFile.ImageFile:
     """The picture with its header read, by the first format that accepts it.
 
     Pillow's openers are called directly: `Image.open` warns or raises at Pillow's own size limit, and that limit
@@ -196,15 +206,17 @@ def _identify(stream: IO[bytes]) -> ImageFile.ImageFile:
         is_signed = accepts is not None and _accepts(accepts, prefix)
         if is_signed and name in _REFUSED:
             raise _BadImageError(f"{name} files are not drawn here; convert it to PNG or JPEG first")
-        if name in _REFUSED or (accepts is not None and not is_signed):
+        is_unwanted = formats is not None and name not in formats
+        if is_unwanted or name in _REFUSED or (accepts is not None and not is_signed):
             continue
         stream.seek(0)
         try:
             return opener(stream, "")  # no file name: Pillow would open the path again to map it
         except _DECLINED as error:
             if is_signed and not claim:
-                claim = f"looks like {name} but {_reason(error)}"
-    raise _BadImageError(claim or f"not an image: it begins with {prefix!r}")
+                claim = f"looks like {_CALLED.get(name, name)} but {_reason(error)}"
+    wanted = "not an image" if formats is None else f"not a file of {', '.join(formats)}"
+    raise _BadImageError(claim or f"{wanted}: it begins with {prefix!r}")
 
 
 def _accepts(accepts: _Accepts, prefix: bytes) -> bool:
@@ -227,7 +239,7 @@ def _formats(prefix: bytes) -> Iterator[tuple[str, _Opener, _Accepts | None]]:
     if prefix[4:8] == b"ftyp":
         from pillow_heif import HeifImageFile
 
-        yield "HEIC or MP4", HeifImageFile, lambda _: True
+        yield "HEIF", HeifImageFile, lambda _: True
 
 
 def _decode(image: ImageFile.ImageFile, max_pixels: int, shortest_side: int | None) -> Image.Image:

@@ -12,6 +12,7 @@ from diptych.api import DualEncoder
 from diptych.encode.encoder import Array, Features, OnLong
 from diptych.encode.workers import core_count
 from diptych.errors import ImageError, TextTooLongError
+from diptych.images import PHOTO_FORMATS
 from diptych.serve.batching import Batcher, Gate, Slots
 from diptych.serve.config import Limits
 from diptych.serve.metrics import Metrics
@@ -103,7 +104,7 @@ class Engine:
         return sum(map(len, await self._tokenize(texts, on_long="cut")))
 
     async def _decode(self, image: bytes) -> Array | ImageError:
-        decode = partial(self.encoder.encoder.decode, image, max_pixels=self.limits.pixels)
+        decode = partial(self.encoder.encoder.decode, image, max_pixels=self.limits.pixels, formats=PHOTO_FORMATS)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
         except ImageError as error:

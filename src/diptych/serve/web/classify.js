@@ -14,6 +14,7 @@ import { createTemplateField } from "./template_field.js";
 const TYPING_PAUSE = 150; // ms
 const HOLDS = 0.5; // by itself, from this probability on
 const NONE = "none of these";
+const hasRoom = matchMedia("(min-width: 52rem)"); // for the options beside the picture; on a phone the bars come first
 
 /** Mounts the Classify view; what it returns is told of the link's parameters. */
 export function mount(element, server) {
@@ -37,13 +38,14 @@ export function mount(element, server) {
   sets.load().then(followSet, () => {}); // a view without stored sets is whole, too
 
   function controls() {
+    const hint = make("p", { id: "labels-hint", className: "hint" }, "Comma or Enter ends a label. The link keeps the labels, not the picture.");
     const many = make("label", { className: "check", htmlFor: "each" }, each, "Each by itself: several may hold");
+    const options = make("div", { className: "classify-options" }, make("div", {}, template.element, many), sets.element);
     return make(
       "div",
       { className: "classify-controls" },
-      make("div", { className: "field" }, make("label", { htmlFor: "labels" }, "Labels"), labels.element, make("p", { id: "labels-hint", className: "hint" }, "Comma or Enter ends a label. The bars move as you type.")),
-      make("div", { className: "classify-options" }, template.element, sets.element),
-      many,
+      make("div", { className: "field" }, make("label", { htmlFor: "labels" }, "Labels"), labels.element, hint),
+      make("details", { className: "more-options", open: hasRoom.matches }, make("summary", {}, "Sentence, sets, several labels"), options),
       note,
       results.element,
     );

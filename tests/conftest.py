@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 # Before torch is imported: several test processes, each on all cores, would wait for one another.
@@ -13,7 +14,26 @@ from PIL import Image
 import diptych
 import formats
 import seeded
+from chromium import find_chromium
 from diptych import DualEncoder
+
+collect_ignore = ["serve/browser"] if find_spec("playwright") is None else []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a browser where there is none."""
+    if find_chromium() is None and (left_out := [item for item in items if item.get_closest_marker("browser")]):
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so: nobody should think that these have passed."""
+    if find_chromium() is None:
+        terminalreporter.write_line(
+            "The tests of the web page are left out: they need Playwright's Python package and Chromium "
+            "(Debian's chromium package, or its program's path in DIPTYCH_CHROMIUM)."
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,11 +25,11 @@ export function mount(element, server) {
 
   async function load() {
     try {
+      if (!(await server.facts()).has_library) return place.replaceChildren(noLibrary());
       show(await server.get("v1/library"));
       await failures.load();
     } catch (error) {
-      if (error.slug === "no-library") place.replaceChildren(noLibrary());
-      else showFailure(place, error, load);
+      showFailure(place, error, load);
     }
   }
 

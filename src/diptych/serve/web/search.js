@@ -66,10 +66,13 @@ export function mount(element, server) {
   async function loadLibrary() {
     if (library && !stale) return true;
     try {
-      library = await server.get("v1/library");
+      library = (await server.facts()).has_library ? await server.get("v1/library") : null;
     } catch (error) {
-      if (error.slug === "no-library") body.replaceChildren(noLibrary());
-      else showFailure(body, error, () => show(new URLSearchParams(location.hash.split("?")[1])));
+      showFailure(body, error, () => show(new URLSearchParams(location.hash.split("?")[1])));
+      return false;
+    }
+    if (!library) {
+      body.replaceChildren(noLibrary());
       return false;
     }
     stale = !library.photos || !library.has_vectors;

@@ -1,26 +1,78 @@
-"""Images as requests bring them, to the bytes of files: data URIs, base64, addresses where these are allowed."""
+"""Images as requests bring them, to vectors: uploads, data URIs, base64, and addresses where these are allowed."""
 
 import base64
 import binascii
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 
 from diptych.encode.encoder import Features
-from diptych.serve.problems import Problem, as_problem
+from diptych.errors import ImageError
+from diptych.serve.problems import Problem
 from diptych.serve.state import Server
 
-
-async def encode_inputs(values: Sequence[str | bytes], server: Server) -> list[Features | Problem]:
-    """Of each image its (E,) unit vector, or what is wrong with it; bytes are those of an upload."""
-    read = [value if isinstance(value, bytes) else _decode(value) for value in values]
-    encoded = iter(await server.engine.encode_images([each for each in read if isinstance(each, bytes)]))
-    rows = [next(encoded) if isinstance(each, bytes) else each for each in read]
-    return [as_problem(row) if isinstance(row, Exception) else row for row in rows]
+_MEDIA_TYPE: Final = re.compile(r"image/[\w.+-]+(;[\w.+-]+=[\w.+-]*)*;base64", re.ASCII | re.IGNORECASE)
 
 
-def _decode(value: str) -> bytes | Problem:
-    if value.startswith("data:"):
-        value = value.partition(",")[2]
+async def encode_inputs(
+    values: Sequence[str | bytes], server: Server, places: Sequence[int] | None = None
+) -> list[Features | Problem]:
+    """Of each image its (E,) unit vector, or what is wrong with it; bytes are those of an upload.
+
+    Problems call the images by `places`, by default their own in `values`, from 0.
+    """
+    async with read_inputs(values, server) as contents:
+        encoded = iter(await server.engine.encode_images([each for each in contents if isinstance(each, bytes)]))
+        rows = [next(encoded) if isinstance(each, bytes) else each for each in contents]
+    names = range(len(values)) if places is None else places
+    return [_named(row, place) for row, place in zip(rows, names, strict=True)]
+
+
+@asynccontextmanager
+async def read_inputs(values: Sequence[str | bytes], server: Server) -> AsyncIterator[list[bytes | Problem]]:
+    """The bytes of each image's file, or why it has none."""
+    urls = [value for value in values if isinstance(value, str) and _is_address(value)]
+    is_allowed = server.config.allow_url_fetch
+    async with server.fetching.fetched(urls if is_allowed else ()) as fetched:
+        following = iter(fetched if is_allowed else [_not_allowed() for _ in urls])
+        yield [next(following) if _is_address(value) else _content(value) for value in values]
+
+
+def _is_address(value: str | bytes) -> bool:
+    return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://"))
+
+
+def _content(value: str | bytes) -> bytes | Problem:
+    if isinstance(value, bytes):
+        return value
+    is_uri = value[:5].lower() == "data:"
+    head, _, text = value[5:].partition(",") if is_uri else ("", "", value)
+    if is_uri and not _MEDIA_TYPE.fullmatch(head[:200]):
+        return _unreadable("its data URI does not begin with data:image/TYPE;base64, such as data:image/png;base64,")
     try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        return Problem(422, "image-unreadable", "The image cannot be read", f"Its base64 is broken ({error}).")
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:  # letters beyond ASCII are the latter
+        kind = "its base64 is broken" if is_uri else "neither a data URI, nor base64, nor an http(s) address"
+        return _unreadable(f"{kind} ({str(error)[:100]})")
+
+
+def _named(row: Features | ImageError | Problem, place: int) -> Features | Problem:
+    if isinstance(row, ImageError):
+        row = _unreadable(str(row).removeprefix("the given bytes: "))
+    if isinstance(row, Problem):
+        return Problem(row.status, row.slug, row.title, f"image {place}: {row.detail}")
+    return row
+
+
+def _unreadable(detail: str) -> Problem:
+    return Problem(422, "image-unreadable", "The image cannot be read", detail)
+
+
+def _not_allowed() -> Problem:
+    return Problem(
+        422,
+        "addresses-not-fetched",
+        "Addresses are not fetched",
+        "this server fetches no addresses: send the picture itself, as a data URI, in base64 or as an upload.",
+    )

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
+from diptych.serve.fetching import Fetching
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem
@@ -23,6 +24,12 @@ class Server:
     model_id: str
     library: LibraryThreads | None = None
     started: float = field(default_factory=time.time)
+    fetching: Fetching = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fetching = Fetching(self.config.limits)
+
+    is_stopping: bool = False
 
     @property
     def has_library(self) -> bool:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from diptych.library.query import Term
     from diptych.library.search import Hit
 
-JUDGED: Final = 20
-"""How many of the best are looked at, at least, before it is said that nothing matches: the first may be a chance."""
 _NAMED: Final = 12  # formats or columns in one line
 
 
@@ -32,9 +30,11 @@ class Asked:
 
 def say_if_nothing(library: "PhotoLibrary", found: "Sequence[Hit]", asked: Asked) -> None:
     """Say on stderr why nothing was found, or that of what was found first nothing stands out."""
+    from diptych.library.search import are_without_match
+
     if not found:
         typer.echo(f"diptych: {_explain(library, asked)}", err=True)
-    elif asked.skip == 0 and _is_without_match(found):
+    elif asked.skip == 0 and are_without_match(found):
         typer.echo("diptych: nothing matches: no photo stands out for this query; these are the nearest.", err=True)
 
 
@@ -42,13 +42,6 @@ def explain_filters(library: "PhotoLibrary", filters: "Filters") -> str:
     """That no photo passes the filters, and what there is where they name what there is not."""
     reasons = "; ".join(_missing(library, filters))
     return f"no photo is left by the filters{f': {reasons}' if reasons else ''}."
-
-
-def _is_without_match(hits: "Sequence[Hit]") -> bool:
-    """Whether it is known of all of them that they do not stand out."""
-    from diptych.calibration import MATCH_THRESHOLD
-
-    return all(hit.relevance is not None and hit.relevance < MATCH_THRESHOLD for hit in hits)
 
 
 def _explain(library: "PhotoLibrary", asked: Asked) -> str:

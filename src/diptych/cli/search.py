@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diptych.cli.hits import Output, show_hits
-from diptych.cli.nothing import JUDGED, Asked, say_if_nothing
+from diptych.cli.nothing import Asked, say_if_nothing
 from diptych.cli.options import Device, DType, Library, LibraryModel
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def search(
     from diptych.library.field_filters import parse_field_filter
     from diptych.library.filters import Filters
     from diptych.library.library import PhotoLibrary
+    from diptych.library.search import JUDGED
 
     output = Output(as_json=as_json, as_paths=as_paths, zero=zero, html=html, opens=opens, pictures=pictures)
     query = " ".join(words) if words else None

@@ -20,6 +20,14 @@ class LibraryError(DiptychError):
     """A library that is not there, not one, damaged, of a later version, or held by another process."""
 
 
+class NoVectorsError(LibraryError):
+    """A library that is empty, or was indexed with other models only."""
+
+
+class NoPhotoError(LibraryError):
+    """A photo that the library does not hold, or no longer."""
+
+
 def create(folder: Path) -> None:
     """Make an empty library where there is none. LibraryError for a folder that holds other things."""
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from diptych.library.field_filters import FieldFilter
-from diptych.library.paths import absolute
+from diptych.library.paths import absolute, stored
 
 _EARTH_KM: Final = 6_371.0
 # As people call them, and as Pillow does: a JPEG of several pictures, which many phones write, is an MPO to it.
@@ -35,11 +35,12 @@ class Near:
 class Filters:
     """All of what is given must hold. Dates are of the camera's clock, 2024, 2024-05 or 2024-05-31, both ends included.
 
-    `folder` is one under which photos lie.
+    `folder` is one under which photos lie; `root` is the path of one that the library was filled from.
     `where` is SQL over the columns of the table `photos`, for those who own the library: never from a request.
     """
 
     folder: str | os.PathLike[str] | None = None
+    root: str | os.PathLike[str] | None = None
     since: str | None = None
     until: str | None = None
     camera: str | None = None  # a part of the name, in any case
@@ -70,6 +71,8 @@ class Filters:
             folder = os.fsencode(str(absolute(self.folder)).rstrip("/") + "/")  # bytes: names need not be UTF-8
             whole = "coalesce(photos.source, rtrim(roots.path, '/') || '/' || photos.path)"
             parts.append((f"substr(CAST({whole} AS BLOB), 1, ?) = ?", (len(folder), folder)))
+        if self.root is not None:
+            parts.append(("roots.path = ?", (stored(os.fsdecode(self.root)),)))
         if self.since is not None:
             parts.append(("photos.taken_at >= ?", (self.since,)))
         if self.until is not None:  # "2024-05" ends with the last of what begins with it

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from diptych.checkpoints.postcard import POSTCARD
 from diptych.encode.encoder import Encoder, Features
 from diptych.library import photos, upkeep
 from diptych.library.background import Background, has_relevance, open_background
-from diptych.library.database import LibraryError, connect, create
+from diptych.library.database import LibraryError, NoVectorsError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.embedding_files import open_embeddings
 from diptych.library.encoders import Encoders
@@ -26,6 +27,7 @@ from diptych.library.known_roots import known_roots, settle_roots
 from diptych.library.lock import only_writer
 from diptych.library.matrix import Matrix, open_matrix
 from diptych.library.paths import absolute, default_folder, lasting_name
+from diptych.library.photo_details import PhotoDetails, photo_details
 from diptych.library.photos import Model, VectorDtype
 from diptych.library.query import Photo, Picture, Term, parse_query
 from diptych.library.roots import Root, folder_roots
@@ -214,6 +216,10 @@ class PhotoLibrary:
         """The formats of the photos, that of the most first."""
         return upkeep.list_formats(self._database)
 
+    def cameras(self) -> list[str]:
+        """The cameras that the photos name, that of the most first."""
+        return upkeep.list_cameras(self._database)
+
     def field_names(self) -> list[str]:
         """The columns of catalogues that photos can be filtered by, that of the most first."""
         return upkeep.list_field_names(self._database)
@@ -259,7 +265,7 @@ class PhotoLibrary:
         return make_map(self, chosen, build_names(self.encoder(items=_BACKGROUND), vocabulary), count=count)
 
     def vector(self, photo: int) -> Features:
-        """(E,) of unit length: a photo's own, of a video the mean of its frames. LibraryError for no such photo."""
+        """(E,) of unit length: a photo's own, of a video the mean of its frames. NoPhotoError for no such photo."""
         return photo_vector(self._database, self.model(), photo)
 
     def roots(self) -> list[Root]:
@@ -275,10 +281,10 @@ class PhotoLibrary:
         return held[0].name if held else POSTCARD
 
     def model(self) -> Model:
-        """The model whose vectors are searched. LibraryError where the library has none of it."""
+        """The model whose vectors are searched. NoVectorsError where the library has none of it."""
         held = photos.models(self._database)
         if not held:
-            raise LibraryError(f"The library {self.folder} is empty: `diptych index FOLDER` fills it.")
+            raise NoVectorsError(f"The library {self.folder} is empty: `diptych index FOLDER` fills it.")
         name = self._model_name
         if self._encoders.given is None and name is None:
             return held[0]
@@ -288,7 +294,7 @@ class PhotoLibrary:
             if {model.name, model.fingerprint} & wanted:
                 return model
         names = ", ".join(model.name for model in held)
-        raise LibraryError(
+        raise NoVectorsError(
             f"The library holds no vectors of {name or 'this model'}, only of {names}: index with it first (--model)."
         )
 
@@ -334,6 +340,17 @@ class PhotoLibrary:
     def info(self) -> dict[str, Any]:
         """What the library holds and what was last done to it, as plain data."""
         return upkeep.describe_library(self._database, self.folder)
+
+    def describe_roots(self) -> list[dict[str, Any]]:
+        """Where its photos are from, as `info` has it."""
+        return upkeep.list_roots(self._database)
+
+    def photo(self, photo: int) -> PhotoDetails:
+        """What is known of one, with the moments of a video that the model has seen. NoPhotoError for no such photo."""
+        model = None
+        with suppress(NoVectorsError):
+            model = self.model()
+        return photo_details(self._database, model, photo)
 
     def photos(self) -> list[dict[str, Any]]:
         """All photos with what is known of them, by path."""

@@ -30,16 +30,19 @@ LOCATED: Final = "roots.path AS root, roots.kind AS kind, photos.path AS path, p
 class Source(str):
     """Where a photo is, as text: a file's path, of a catalogue also an address, or TABLE#KEY of what lies in it.
 
-    `is_file` says which, and `key` names the row of a catalogue.
+    `is_file` says which, and `key` names the row of a catalogue. `root` is where the library has it from, and `name`
+    what it is called there: its path in a folder, or its key.
     """
 
     is_file: bool
     key: str | None
+    root: str
+    name: str
 
-    def __new__(cls, name: str, *, is_file: bool, key: str | None = None) -> Self:
-        """A name with what it is the name of."""
-        made = super().__new__(cls, name)
-        made.is_file, made.key = is_file, key
+    def __new__(cls, text: str, *, is_file: bool, key: str | None = None, root: str = "", name: str = "") -> Self:
+        """A text with what it says."""
+        made = super().__new__(cls, text)
+        made.is_file, made.key, made.root, made.name = is_file, key, root, name
         return made
 
     @property
@@ -54,11 +57,12 @@ def source_of(row: sqlite3.Row) -> Source:
     """Where the photo of a row is, which has the columns `LOCATED`."""
     root, path = restored(row["root"]), restored(row["path"])
     if row["kind"] == "folder":
-        return Source(os.path.join(root, path), is_file=True)  # noqa: PTH118 (a hundred thousand of them)
+        whole = os.path.join(root, path)  # noqa: PTH118 (a hundred thousand of them)
+        return Source(whole, is_file=True, root=root, name=path)
     if row["source"] is None:
-        return Source(f"{root}#{path}", is_file=False, key=path)
+        return Source(f"{root}#{path}", is_file=False, key=path, root=root, name=path)
     source = restored(row["source"])
-    return Source(source, is_file=not is_web_address(source), key=path)
+    return Source(source, is_file=not is_web_address(source), key=path, root=root, name=path)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from diptych.encode.encoder import Features
+
 MOST_TERMS: Final = 32
 LEAST_WEIGHT: Final = 0.001
 MOST_WEIGHT: Final = 1_000.0
@@ -45,7 +47,14 @@ class Photo:
     id: int
 
 
-Content: TypeAlias = Words | Picture | Photo
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """What is encoded already: (E,) float32 of unit length."""
+
+    features: Features
+
+
+Content: TypeAlias = Words | Picture | Photo | Vector
 
 
 @dataclass(frozen=True)

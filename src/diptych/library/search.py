@@ -5,21 +5,24 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, assert_never, cast
+from typing import Any, BinaryIO, Final, assert_never, cast
 
 import numpy as np
 
+from diptych.calibration import MATCH_THRESHOLD
 from diptych.encode.encoder import Encoder, Features
 from diptych.library.background import Background
-from diptych.library.database import LibraryError
+from diptych.library.database import NoPhotoError
 from diptych.library.filters import Filters
 from diptych.library.matrix import NO_PHOTO, Ids, Matrix
 from diptych.library.paths import LOCATED, Source, source_of
 from diptych.library.photos import Model, select_photos, unpack
-from diptych.library.query import Photo, Picture, Term, Words
+from diptych.library.query import Photo, Picture, Term, Vector, Words
 from diptych.library.reading import file_of
 from diptych.library.walk import FoundFile
 
+JUDGED: Final = 20
+"""How many of the best are looked at, at least, before it is said that nothing matches: the first may be a chance."""
 _GATHERED_SHARE = 0.1  # of the rows: fewer are copied out and compared, more are compared in place
 Numbers = np.ndarray[Any, np.dtype[np.float32]]
 Chosen = np.ndarray[Any, np.dtype[np.bool_]]
@@ -52,6 +55,11 @@ class Hit:
         return self.source.path
 
 
+def are_without_match(hits: Sequence[Hit]) -> bool:
+    """Whether it is known of all of them that they do not stand out."""
+    return all(hit.relevance is not None and hit.relevance < MATCH_THRESHOLD for hit in hits)
+
+
 def query_vector(
     terms: Sequence[Term], database: sqlite3.Connection, model: Model, encoder: Callable[[], Encoder]
 ) -> Features:
@@ -71,6 +79,8 @@ def query_vector(
                 vector = picture_vector(encoder(), path)
             case Photo(id):
                 vector = photo_vector(database, model, id)
+            case Vector(features):
+                vector = features
             case _:
                 assert_never(term.content)
         total += term.weight * vector
@@ -88,10 +98,10 @@ def picture_vector(encoder: Encoder, path: str) -> Features:
 
 
 def photo_vector(database: sqlite3.Connection, model: Model, photo: int) -> Features:
-    """(E,) of unit length: a photo's own vector, of a video the mean of its frames'."""
+    """(E,) of unit length: a photo's own vector, of a video the mean of its frames'. Raises NoPhotoError."""
     rows = database.execute(f"SELECT vector FROM {model.table} WHERE photo_id = ?", (photo,)).fetchall()
     if not rows:
-        raise LibraryError(f"There is no photo {photo} with a vector of {model.name}.")
+        raise NoPhotoError(f"There is no photo {photo} with a vector of {model.name}.")
     return _mean(np.stack([unpack(row[0], model) for row in rows]))
 
 

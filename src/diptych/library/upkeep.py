@@ -57,14 +57,10 @@ def check(database: sqlite3.Connection, folder: Path) -> CheckReport:
 
 def describe_library(database: sqlite3.Connection, folder: Path) -> dict[str, Any]:
     """What a library holds and what was last done to it, as plain data."""
-    roots = database.execute(
-        "SELECT path, kind, (SELECT count(*) FROM photos WHERE root_id = roots.id) AS photos, "
-        "(SELECT count(*) FROM failures WHERE root_id = roots.id) AS failures, scanned_at FROM roots ORDER BY path"
-    )
     return {
         "folder": str(folder),
         "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
-        "roots": [{**dict(row), "path": restored(row["path"])} for row in roots],
+        "roots": list_roots(database),
         "models": [
             {
                 "name": model.name,
@@ -77,6 +73,15 @@ def describe_library(database: sqlite3.Connection, folder: Path) -> dict[str, An
         ],
         "jobs": recent_jobs(database),
     }
+
+
+def list_roots(database: sqlite3.Connection) -> list[dict[str, Any]]:
+    """The roots as plain data, by path: of each how many photos it has, and when it was last gone through."""
+    rows = database.execute(
+        "SELECT path, kind, (SELECT count(*) FROM photos WHERE root_id = roots.id) AS photos, "
+        "(SELECT count(*) FROM failures WHERE root_id = roots.id) AS failures, scanned_at FROM roots ORDER BY path"
+    )
+    return [{**dict(row), "path": restored(row["path"])} for row in rows]
 
 
 def list_failures(database: sqlite3.Connection) -> list[Failure]:
@@ -149,6 +154,14 @@ def _without_vectors(models: list[Model]) -> str:
 def list_formats(database: sqlite3.Connection) -> list[str]:
     """The formats of photos, that of the most first."""
     rows = database.execute("SELECT format FROM photos GROUP BY format ORDER BY count(*) DESC, format")
+    return [row[0] for row in rows]
+
+
+def list_cameras(database: sqlite3.Connection) -> list[str]:
+    """The cameras of photos, that of the most first."""
+    rows = database.execute(
+        "SELECT camera FROM photos WHERE camera IS NOT NULL GROUP BY camera ORDER BY count(*) DESC, camera"
+    )
     return [row[0] for row in rows]
 
 

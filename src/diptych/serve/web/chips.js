@@ -48,8 +48,6 @@ export function createChips(element, { onChange, pictureOf, nameOf }) {
 
   function remove(index) {
     onChange(terms.filter((_, i) => i !== index));
-    const left = list.children[Math.min(index, terms.length - 1)];
-    (left?.querySelector(".remove") ?? adders.firstElementChild).focus();
   }
 
   function chip(term, index) {
@@ -74,12 +72,17 @@ export function createChips(element, { onChange, pictureOf, nameOf }) {
     return item;
   }
 
+  // Where the focus was, or the chip or button that is nearest to it now.
+  function stay(key) {
+    return list.querySelector(`[data-key="${key}"]`) ?? list.lastElementChild?.querySelector(".remove") ?? adders.firstElementChild;
+  }
+
   return {
     show(next) {
       const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
       terms = next;
       list.replaceChildren(...terms.map(chip));
-      if (focused) list.querySelector(`[data-key="${focused}"]`)?.focus();
+      if (focused) stay(focused).focus();
     },
   };
 }

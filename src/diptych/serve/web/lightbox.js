@@ -3,7 +3,7 @@ import { icon, iconButton, make } from "./dom.js";
 import { clock, relevance, shortName, thumbnail } from "./hits.js";
 import { wasStopped } from "./api.js";
 
-/** A lightbox in `element`. `open(hits, index, more)` shows a hit; `more()` loads the next ones, if any, at the end.
+/** A lightbox in `element`. `open(pages, index, more)` shows a hit of pages (pages.js), `more()` fetches the next.
  *
  * `onAlike(hit)` and `onTerm(hit, sign)` are as for the grid; `onClose(index)` is told where the user left off.
  */
@@ -12,7 +12,7 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
   const title = make("h2", { id: "lightbox-title" });
   const details = make("dl", {});
   const [before, after] = [iconButton("before", "Previous photo", () => go(-1), "before"), iconButton("after", "Next photo", () => go(1), "after")];
-  const original = make("a", { className: "button", target: "_blank", rel: "noopener" }, "Original");
+  const original = make("a", { className: "button", target: "_blank", rel: "noopener" }, "Open the original");
   const aside = make(
     "div",
     { className: "facts" },
@@ -31,12 +31,12 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
   const close = iconButton("close", "Close", () => dialog.close(), "close");
   const dialog = make("dialog", { className: "lightbox", attrs: { "aria-labelledby": "lightbox-title" } }, stage, aside, close);
   element.append(dialog);
-  let [hits, index, more] = [[], 0, null];
+  let [pages, index, more] = [null, 0, null];
   let asked = new AbortController();
 
   function action(shape, label, act, className = "") {
     const press = () => {
-      const hit = hits[index];
+      const hit = pages.hits[index];
       dialog.close();
       act(hit);
     };
@@ -44,16 +44,16 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
   }
 
   async function go(step) {
-    if (index + step >= hits.length && more) await more();
-    if (!dialog.open || !hits[index + step]) return;
+    if (index + step >= pages.hits.length) await more();
+    if (!dialog.open || !pages.hits[index + step]) return;
     index += step;
     await show();
   }
 
   async function show() {
-    const hit = hits[index];
+    const hit = pages.hits[index];
     before.disabled = index === 0;
-    after.disabled = index === hits.length - 1 && !more;
+    after.disabled = pages.ended && index === pages.hits.length - 1;
     title.textContent = shortName(hit);
     original.href = `v1/photos/${hit.id}/original`;
     showImage(image, hit);
@@ -82,7 +82,7 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
 
   return {
     open(all, at, next) {
-      [hits, index, more] = [all, at, next];
+      [pages, index, more] = [all, at, next];
       dialog.showModal();
       show();
     },

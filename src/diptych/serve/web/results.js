@@ -35,7 +35,7 @@ export function createResults(element, server, { pictures, onAlike, onTerm }) {
     const { signal } = asked;
     const load = (page) => server.post("v1/search", requestBody(state, pictures, page), { signal });
     pages = createPages(load, TOP);
-    element.replaceChildren(region);
+    if (!region.isConnected) element.replaceChildren(region); // moving it would take the focus from it
     line.textContent = "Searching…";
     region.ariaBusy = "true";
     if (!place.childElementCount) place.replaceChildren(waiting("Searching"));
@@ -54,7 +54,7 @@ export function createResults(element, server, { pictures, onAlike, onTerm }) {
       line.textContent = "";
       return place.replaceChildren(emptyState("No photos here", ["No photo passes these filters."]));
     }
-    grid = createGrid(place, { onOpen: (index) => lightbox.open(pages.hits, index, next), onAlike: moveOn(onAlike), onTerm: moveOn(onTerm), onEnd: next });
+    grid = createGrid(place, { onOpen: (index) => lightbox.open(pages, index, next), onAlike: moveOn(onAlike), onTerm: moveOn(onTerm), onEnd: next });
     if (nothingMatches) grid.dim();
     grid.add(pages.hits);
     tell(nothingMatches);

@@ -5,14 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from diptych import __version__
 from diptych.serve import problems
-from diptych.serve.routes import embeddings, health, models, page
+from diptych.serve.guards.body import BodyGuard
+from diptych.serve.guards.headers import HeaderGuard
+from diptych.serve.guards.keys import KeyGuard
+from diptych.serve.guards.prefix import PrefixGuard
+from diptych.serve.guards.sites import SiteGuard
+from diptych.serve.logs import RequestLog
+from diptych.serve.routes import embeddings, health, login, models, page
 from diptych.serve.served_encoder import ServedEncoder
 from diptych.serve.state import Server
 
-_ROUTERS = (embeddings.router, models.router, health.router, page.router)
+_ROUTERS = (embeddings.router, models.router, health.router, page.router, login.router)
 
 
 def build_app(server: Server) -> FastAPI:
@@ -34,7 +42,7 @@ def build_app(server: Server) -> FastAPI:
         description="CLIP over HTTP: pictures and texts to vectors, labels and search.",
         docs_url=None,  # its pages would load scripts from elsewhere
         redoc_url=None,
-        root_path=server.config.root_path,
+        redirect_slashes=False,  # its redirects would name the host that a proxy hides
         lifespan=running,
     )
     app.state.server = server
@@ -43,3 +51,18 @@ def build_app(server: Server) -> FastAPI:
         app.include_router(router)
     app.router.routes.append(page.files)
     return app
+
+
+def guard(app: FastAPI, server: Server) -> ASGIApp:
+    """The application with its guards, from the inside out.
+
+    No body is read before a key was shown, no key is taken from a page of another site, and whoever is refused gets the
+    headers and is logged like everybody else.
+    """
+    routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, Route)]
+    guarded: ASGIApp = BodyGuard(app, server.config.limits, server.metrics)
+    guarded = KeyGuard(guarded, server.access)
+    guarded = SiteGuard(guarded, server.config)
+    guarded = HeaderGuard(guarded)
+    guarded = RequestLog(guarded, server.metrics, routes)
+    return PrefixGuard(guarded, server.config.root_path)

@@ -1,6 +1,7 @@
 """What an operator decides: where the server listens, whom it lets in, and how much it takes."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,10 +43,11 @@ class ServeConfig:
     dtype: str = "auto"
     library: Path | None = None
     roots: Mapping[str, Path] = field(default_factory=dict)  # folders that may be indexed, by the name they go by
-    api_keys: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
     no_auth: bool = False
     allowed_hosts: tuple[str, ...] = ()  # names that the server goes by, beside its own addresses
     allowed_origins: tuple[str, ...] = ()  # pages elsewhere that may use it: https://photos.example.com
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")  # whose word on who asks, and by https, is taken
     allow_url_fetch: bool = False
     limits: Limits = field(default_factory=Limits)
 
@@ -63,6 +65,18 @@ class ServeConfig:
                 f"On {self.host} others can reach this server: give keys (--api-key keys.txt), "
                 "or say that anybody may use it (--no-auth)."
             )
+
+        for name in self.allowed_hosts:
+            if not re.fullmatch(r"[\w.-]+|\[?[0-9a-fA-F:.]+\]?", name):
+                raise ValueError(f"--allow-host takes a name without scheme or port, photos.example.com, got {name}.")
+        for origin in self.allowed_origins:
+            if not re.fullmatch(r"https?://[^/\s*?#@]+", origin):
+                raise ValueError(f"--allow-origin takes one site, https://photos.example.com, got {origin}.")
+
+    @property
+    def is_any_address(self) -> bool:
+        """Whether it listens at all addresses of this machine."""
+        return self.host in ("0.0.0.0", "::", "")
 
     @property
     def is_loopback(self) -> bool:

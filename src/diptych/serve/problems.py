@@ -84,7 +84,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return invalid(error.errors()).response()
 
-    for kind in (Problem, DiptychError, ValueError, MemoryError):
+    for kind in (Problem, DiptychError, ValueError, MemoryError, Exception):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(RequestValidationError, answer_invalid)

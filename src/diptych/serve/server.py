@@ -12,13 +12,16 @@ from diptych.errors import DiptychError
 from diptych.library.library import PhotoLibrary
 from diptych.library.paths import default_folder
 from diptych.library.walk import LIBRARY_FILE
-from diptych.serve.app import build_app
+from diptych.serve import connections, logs
+from diptych.serve.app import build_app, guard
 from diptych.serve.config import ServeConfig
+from diptych.serve.connections import GuardedConnection
 from diptych.serve.engine import Engine
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.state import Server
 
+_KEEP_ALIVE_SECONDS = 75  # longer than proxies keep theirs, so that they are the ones to close
 _GRACE_SECONDS = 60  # for what was accepted before a stop
 
 
@@ -32,15 +35,19 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str, str], None]) -> None
         server = make_server(config)
         address = f"http://{_shown_host(config.host)}:{sock.getsockname()[1]}{config.root_path}/"
         settings = uvicorn.Config(
-            build_app(server),
+            guard(build_app(server), server),
+            http=GuardedConnection,
             log_config=None,
             access_log=False,
             server_header=False,
             ws="none",
             lifespan="on",
-            root_path=config.root_path,
+            forwarded_allow_ips=list(config.trusted_proxies),
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
+        connections.make_room()
+        logs.install()
         running = uvicorn.Server(settings)
         say_ready(server.model_id, address)
         running.run(sockets=[sock])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from diptych.serve.access import Access, Guesses
 from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
 from diptych.serve.fetching import Fetching
@@ -24,12 +25,14 @@ class Server:
     model_id: str
     library: LibraryThreads | None = None
     started: float = field(default_factory=time.time)
+    access: Access = field(init=False)
+    guesses: Guesses = field(default_factory=Guesses)
+    is_stopping: bool = False
     fetching: Fetching = field(init=False)
 
     def __post_init__(self) -> None:
+        self.access = Access(self.config.api_keys)
         self.fetching = Fetching(self.config.limits)
-
-    is_stopping: bool = False
 
     @property
     def has_library(self) -> bool:

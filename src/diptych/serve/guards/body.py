@@ -1,0 +1,162 @@
+"""Bodies of requests, read whole and within limits before anything is done with them."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from diptych.serve.config import Limits
+from diptych.serve.guards.prefix import own_path
+from diptych.serve.metrics import Metrics
+from diptych.serve.problems import Problem, busy
+
+_TAKE_BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
+_LOGIN_BYTES: Final = 4_096  # of who has not shown a key yet
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 64_000_000
+_HELD_RETRY_SECONDS: Final = 2
+
+
+class BodyGuard:
+    """Calls the application once the body is there, and stops it when the client has gone."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics) -> None:
+        self._app, self._limits, self._metrics = app, limits, metrics
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read, then pass on."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if scope["method"] not in _TAKE_BODIES:
+            return await _run(self._app, scope, b"", receive, send)
+        with self._holding() as hold:
+            try:
+                body = await self._read(scope, receive, hold)
+            except Problem as problem:
+                return await _refuse(problem, receive, send)
+            if body is not None:
+                await _run(self._app, scope, body, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive, hold: "_Hold") -> bytes | None:
+        """The body, or None where the client went away before its end."""
+        most = _LOGIN_BYTES if own_path(scope) == "/login" else self._limits.body_bytes
+        if _declared(scope) > most:
+            raise _too_large(most)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.upload_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    if len(body) > most:
+                        raise _too_large(most)
+                    hold.grow_to(len(body))
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    @contextmanager
+    def _holding(self) -> Iterator["_Hold"]:
+        hold = _Hold(self)
+        try:
+            yield hold
+        finally:
+            hold.release()
+
+    def note_held(self, change: int) -> None:
+        """Count bytes of bodies that are in memory. A Problem, 429, where that would be too many."""
+        if change > 0 and self._held + change > self._limits.held_bytes:
+            raise busy("The uploads of others take all the room there is for them: try again.", _HELD_RETRY_SECONDS)
+        self._held += change
+        self._metrics.note_held(self._held)
+
+    def _too_slow(self) -> Problem:
+        detail = f"The body did not arrive within {self._limits.upload_seconds:g} s: send less at once."
+        return Problem(408, "too-slow", "The upload is too slow", detail)
+
+
+class _Hold:
+    """The share of one request in the bytes that are held."""
+
+    def __init__(self, guard: BodyGuard) -> None:
+        self._guard, self._size = guard, 0
+
+    def grow_to(self, size: int) -> None:
+        self._guard.note_held(size - self._size)
+        self._size = size
+
+    def release(self) -> None:
+        if self._size:
+            self._guard.note_held(-self._size)
+
+
+def _declared(scope: Scope) -> int:
+    """Content-Length, which the HTTP parser has checked; 0 without one."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+
+
+def _too_large(most: int) -> Problem:
+    detail = f"The body is larger than the {most:,} bytes that are taken here: send less at once."
+    return Problem(413, "too-large", "The request is too large", detail)
+
+
+async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
+    """Answer before the body has ended, and give the client a moment to read that.
+
+    Where a connection is closed while bytes still arrive, the other side may lose the answer (RFC 9112, 9.6).
+    """
+    response = problem.response()
+    headers = [*response.raw_headers, (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    left = _LINGER_BYTES
+    try:
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    break
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body"})
+
+
+async def _run(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    """The application with a body that was read; it is cancelled when the client goes away before the answer's end."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    gone, has_answered = asyncio.Event(), False
+    running = asyncio.current_task()
+    assert running is not None
+
+    async def replay() -> Message:
+        if waiting:
+            return waiting.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def note_end(message: Message) -> None:
+        nonlocal has_answered
+        has_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await send(message)
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+        if not has_answered:
+            running.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        await app(scope, replay, note_end)
+    except asyncio.CancelledError:
+        if not gone.is_set() or running.uncancel():
+            raise
+    finally:
+        watching.cancel()

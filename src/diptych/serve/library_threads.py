@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from diptych.encode.encoder import Encoder
-from diptych.library.database import LibraryError
+from diptych.library.database import LibraryError, NoPhotoError, NoVectorsError
 from diptych.library.library import PhotoLibrary
 from diptych.library.walk import LIBRARY_FILE
 from diptych.serve.problems import Problem, busy
@@ -56,6 +56,12 @@ class LibraryThreads:
     def _call(self, function: Callable[[PhotoLibrary], T]) -> T:
         try:
             return function(self._library())
+        except NoPhotoError as error:
+            detail = "The library has no photo of this number, or no longer: search for it again."
+            raise Problem(404, "no-such-photo", "No such photo", detail) from error
+        except NoVectorsError as error:
+            detail = "No photo is indexed with this server's model yet: index some first (POST /v1/index)."
+            raise Problem(409, "nothing-indexed", "Nothing is indexed", detail) from error
         except (LibraryError, sqlite3.Error) as error:  # which name files of this machine
             _log.error("The library cannot be used: %s", error)
             raise Problem(

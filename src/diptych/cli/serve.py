@@ -25,9 +25,55 @@ def serve(
             help="A folder that may be indexed into the library, and the name it goes by. May be repeated.",
         ),
     ] = None,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|env:NAME",
+            help="Ask for a key: those of a file, one a line, or of a variable, commas between. May be repeated.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Let anybody in who reaches it.", rich_help_panel=_ACCESS)
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name that the server goes by, beside its address: photos.example.com. May be repeated.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="A site whose pages may use the API, with a key: https://example.com. May be repeated.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Under which path a proxy has put it: /clip.", rich_help_panel=_ACCESS),
+    ] = "",
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy whose X-Forwarded-For and -Proto are believed. May be repeated. "
+            "\\[default: those on this machine]",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    max_body: Annotated[
+        int, typer.Option(min=1, metavar="MB", help="The largest request.", rich_help_panel=_LIMITS)
+    ] = 32,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, metavar="MP", help="The largest image, in megapixels.", rich_help_panel=_LIMITS)
+    ] = 50,
+    max_images: Annotated[
+        int, typer.Option(min=1, help="The most images in one request.", rich_help_panel=_LIMITS)
+    ] = 64,
     device: Device = "auto",
     dtype: DType = "auto",
 ) -> None:
@@ -38,7 +84,8 @@ def serve(
     from diptych.errors import needs_extra
 
     try:
-        from diptych.serve.config import ServeConfig
+        from diptych.serve.config import Limits, ServeConfig
+        from diptych.serve.key_sources import read_keys
         from diptych.serve.server import serve as run
     except ImportError as error:
         raise needs_extra("diptych serve", error.name or "a package", "serve") from error
@@ -49,7 +96,18 @@ def serve(
         library=library,
         model=model,
         roots=_roots(root or ()),
+        api_keys=read_keys(api_key or ()),
         no_auth=no_auth,
+        allowed_hosts=tuple(allow_host or ()),
+        allowed_origins=tuple(allow_origin or ()),
+        root_path=root_path,
+        trusted_proxies=tuple(trust_proxy or ServeConfig.trusted_proxies),
+        limits=Limits(
+            body_bytes=1_000_000 * max_body,
+            pixels=1_000_000 * max_pixels,
+            images=max_images,
+            waiting_images=max(Limits.waiting_images, 4 * max_images),
+        ),
         device=device,
         dtype=dtype,
     )

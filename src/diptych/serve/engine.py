@@ -104,11 +104,14 @@ class Engine:
         return sum(map(len, await self._tokenize(texts, on_long="cut")))
 
     async def _decode(self, image: bytes) -> Array | ImageError:
-        decode = partial(self.encoder.encoder.decode, image, max_pixels=self.limits.pixels, formats=PHOTO_FORMATS)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode_now, image)
         except ImageError as error:
             return error
+
+    def _decode_now(self, image: bytes) -> Array:
+        with self.metrics.decoding():
+            return self.encoder.encoder.decode(image, max_pixels=self.limits.pixels, formats=PHOTO_FORMATS)
 
     async def _tokenize(self, texts: Sequence[str], *, on_long: OnLong = "error") -> list[list[int]]:
         tokenize = partial(self.encoder.encoder.tokenize, texts, on_long=on_long)

@@ -54,9 +54,11 @@ class Metrics:
         """How many bytes of requests' bodies are in memory."""
         self._held.set(size)
 
-    def note_decoded(self, seconds: float) -> None:
-        """An image that was decoded, or found unreadable."""
-        self._decode_seconds.observe(seconds)
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """An image is being decoded during the block."""
+        with self._decode_seconds.time():
+            yield
 
     def note_batch(self, kind: str, items: int, seconds: float) -> None:
         """A batch that was computed, of "images" or "texts"."""

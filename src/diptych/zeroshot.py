@@ -99,14 +99,16 @@ class ZeroShotClassifier:
         image_features: Features,
         *,
         threshold: float | Mapping[str, float] = 0.5,
-        background: Sequence[str] = DEFAULT_LABELS,
+        background: Sequence[str] | Features = DEFAULT_LABELS,
     ) -> list[list[Label]]:
-        """`predict_each` for images that are features already, (N, E) unit rows."""
+        """`predict_each` for images that are features already, (N, E) unit rows; so may the background be, (B, E)."""
         thresholds = _thresholds(threshold, self.class_names)
-        others = [text for text in background if text not in self.class_names]
-        if not others:
+        if isinstance(background, np.ndarray):
+            background_features = background
+        else:
+            background_features = self._background_features(tuple(t for t in background if t not in self.class_names))
+        if not len(background_features):
             raise ValueError("background must hold a text that is not a label.")
-        background_features = self._background_features(tuple(others))
         cosines = image_features @ self.class_features.T
         reference = np.quantile(image_features @ background_features.T, BACKGROUND_QUANTILE, axis=1)
         probabilities = 1 / (1 + np.exp(-self.encoder.logit_scale * (cosines - reference[:, None])))
@@ -133,6 +135,8 @@ class ZeroShotClassifier:
         return _read(Path(path), encoder)
 
     def _background_features(self, texts: tuple[str, ...]) -> Features:
+        if not texts:
+            return np.empty((0, self.class_features.shape[1]), np.float32)
         if self._background is None or self._background[0] != texts:
             made = build_classifier(self.encoder, texts, self.templates, cache=self.cache)
             self._background = (texts, made.class_features)
@@ -215,10 +219,13 @@ def write_prompts(class_names: ClassNames, templates: Templates = None) -> Promp
     return tuple(prompts)
 
 
-def resolve_templates(templates: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Templates by name, as one string, a file (one a line) or a list; ValueError unless each has one `{}`."""
+def resolve_templates(templates: str | Path | Sequence[str], *, may_read: bool = True) -> tuple[str, ...]:
+    """Templates by name, as one string, a file (one a line) or a list; ValueError unless each has one `{}`.
+
+    Without `may_read` no file is looked at: for templates of strangers.
+    """
     if isinstance(templates, str | Path):
-        forms = _named_or_read(templates)
+        forms = _named_or_read(templates, may_read=may_read)
     else:
         forms = tuple(templates)
     if not forms:
@@ -229,14 +236,14 @@ def resolve_templates(templates: str | Path | Sequence[str]) -> tuple[str, ...]:
     return forms
 
 
-def _named_or_read(templates: str | Path) -> tuple[str, ...]:
+def _named_or_read(templates: str | Path, *, may_read: bool) -> tuple[str, ...]:
     if isinstance(templates, str) and "{" in templates:
         return (templates,)
     if isinstance(templates, str):
         try:
             return TEMPLATES[templates]  # before any file: what lies in the working folder changes no published name
         except KeyError as error:
-            if not Path(templates).is_file():
+            if not may_read or not Path(templates).is_file():
                 raise ValueError(f"{error}; a template of one's own has {{}} where the class name goes.") from None
     try:
         lines = Path(templates).read_text(encoding="utf-8-sig").splitlines()

@@ -1,21 +1,21 @@
 """Every photo of a library named by the one of some labels that fits it, by any number of them, or by none."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from diptych.calibration import NONE_THRESHOLD, none_of_these
-from diptych.encode.encoder import Array, Features
+from diptych.encode.encoder import Array, Encoder, Features
 from diptych.library.filters import Filters
 from diptych.library.matrix import Matrix
 from diptych.library.paths import Source
 from diptych.library.photo_vectors import PhotoVectors, find_sources, iter_photo_vectors
 from diptych.library.results import Columns
 from diptych.prompts import DEFAULT_LABELS
-from diptych.zeroshot import BACKGROUND_QUANTILE, Label, ZeroShotClassifier, build_classifier, softmax
+from diptych.zeroshot import BACKGROUND_QUANTILE, Label, Templates, ZeroShotClassifier, build_classifier, softmax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +90,19 @@ def label_photos(
 
 def encode_background(classifier: ZeroShotClassifier) -> Features:
     """(B, E) unit rows: everyday labels that are not the classifier's own, in its templates."""
-    others = [text for text in DEFAULT_LABELS if text not in classifier.class_names]
-    if not others:
-        return np.empty((0, classifier.class_features.shape[1]), np.float32)
-    return build_classifier(classifier.encoder, others, classifier.templates, cache=classifier.cache).class_features
+    everyday = encode_everyday(classifier.encoder, classifier.templates, cache=classifier.cache)
+    return leave_out(everyday, classifier.class_names)
+
+
+def encode_everyday(encoder: Encoder, templates: Templates, *, cache: bool = True) -> Features:
+    """(B, E) unit rows of all everyday labels: the same for whatever labels are offered in these templates."""
+    return build_classifier(encoder, DEFAULT_LABELS, templates, cache=cache).class_features
+
+
+def leave_out(everyday: Features, class_names: Collection[str]) -> Features:
+    """The rows of `encode_everyday` without those of labels that are offered themselves."""
+    names = set(class_names)
+    return everyday[[text not in names for text in DEFAULT_LABELS]]
 
 
 def _label(

@@ -78,6 +78,22 @@ CREATE TABLE gone (                         -- vectors that were deleted, the la
 );
 """
 
+# Labels that people classify with again and again, and what models made of them.
+_THIRD: Final = """
+CREATE TABLE label_sets (
+    name TEXT PRIMARY KEY,
+    content TEXT NOT NULL,                  -- labels and templates as JSON
+    created_at REAL NOT NULL
+);
+CREATE TABLE label_set_features (
+    name TEXT NOT NULL REFERENCES label_sets (name) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL,              -- of the model
+    dtype TEXT NOT NULL,                    -- that it computed in
+    features BLOB NOT NULL,                 -- (K, E) float32, little-endian, of unit length
+    PRIMARY KEY (name, fingerprint, dtype)
+);
+"""
+
 
 def _first(database: sqlite3.Connection) -> None:
     _run(database, _FIRST)
@@ -90,7 +106,11 @@ def _second(database: sqlite3.Connection) -> None:
         _note_what_goes(database, row[0])
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first, _second)
+def _third(database: sqlite3.Connection) -> None:
+    _run(database, _THIRD)
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_first, _second, _third)
 VERSION: Final = len(MIGRATIONS)
 
 

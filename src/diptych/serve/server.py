@@ -17,6 +17,7 @@ from diptych.serve.app import build_app, guard
 from diptych.serve.config import ServeConfig
 from diptych.serve.connections import GuardedConnection
 from diptych.serve.engine import Engine
+from diptych.serve.graceful import GracefulServer
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.state import Server
@@ -48,8 +49,7 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str, str], None]) -> None
         )
         connections.make_room()
         logs.install()
-        running = uvicorn.Server(settings)
-        say_ready(server.model_id, address)
+        running = GracefulServer(settings, server, when_ready=lambda: say_ready(server.model_id, address))
         running.run(sockets=[sock])
 
 

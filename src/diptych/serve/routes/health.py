@@ -27,6 +27,8 @@ async def is_alive() -> dict[str, str]:
 @router.get("/readyz")
 async def is_ready(server: Shared) -> dict[str, Any]:
     """The model has just encoded a picture and a text, neither from a cache."""
+    if server.is_stopping:
+        raise Problem(503, "not-ready", "The server is not ready", "It was told to stop, and takes nothing new.")
     started = time.perf_counter()
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):

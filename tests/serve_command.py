@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 _READY = re.compile(r"diptych: serving \S+ .*at (?P<url>https?://\S+) \(Ctrl-C stops\)")
 _START_SECONDS, _STOP_SECONDS = 60, 30
@@ -90,3 +90,9 @@ class ServeCommand:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class StartServer(Protocol):
+    """Starts `diptych serve` with further options; the end of the test stops it."""
+
+    def __call__(self, *options: object, env: dict[str, str] | None = None) -> ServeCommand: ...

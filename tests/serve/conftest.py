@@ -2,18 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Protocol
 
 import httpx
 import pytest
 
-from serve_command import ServeCommand
-
-
-class StartServer(Protocol):
-    """Starts `diptych serve` with further options; the end of the test stops it."""
-
-    def __call__(self, *options: object, env: dict[str, str] | None = None) -> ServeCommand: ...
+from serve_command import ServeCommand, StartServer
 
 
 @pytest.fixture(scope="session")

@@ -64,9 +64,8 @@ class SiteGuard:
 
 
 def _own_names(config: ServeConfig) -> frozenset[str]:
-    names = {"localhost", "127.0.0.1", "::1", config.host, *config.allowed_hosts}
-    if not config.is_loopback:
-        names |= {socket.gethostname(), socket.getfqdn()}
+    machine = socket.gethostname()
+    names = {"localhost", "127.0.0.1", "::1", machine, f"{machine}.local", config.host, *config.allowed_hosts}
     return frozenset(name.strip("[]").rstrip(".").lower() for name in names)
 
 

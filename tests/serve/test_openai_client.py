@@ -13,7 +13,7 @@ import diptych
 from diptych import DualEncoder
 from diptych.demo.photographs import find_photographs
 from diptych.encode.encoder import Features
-from serve_command import ServeCommand
+from serve_command import ServeCommand, StartServer
 
 TEXTS = ["two dogs in snow", "a red bicycle", "東京"]
 PHOTOS = [path for path in find_photographs() if path.suffix == ".jpg"]
@@ -132,10 +132,20 @@ def test_inputs_that_are_no_texts_are_refused(openai_client: openai.OpenAI, text
         openai_client.embeddings.create(model="postcard", input=texts)
 
 
-# ---- models
+# ---- models, and keys
 
 
 def test_models_are_listed_and_retrieved(openai_client: openai.OpenAI) -> None:
     (model,) = openai_client.models.list()
     assert (model.id, model.object, model.owned_by) == ("postcard", "model", "diptych")
     assert openai_client.models.retrieve("postcard") == model
+
+
+def test_the_packages_key_is_the_servers(start_server: StartServer) -> None:
+    server = start_server("--api-key", "env:KEYS", env={"KEYS": "a-key-of-forty-characters-or-nearly-so-x"})
+    with client_of(server, "a-key-of-forty-characters-or-nearly-so-x") as known:
+        assert len(known.embeddings.create(model="postcard", input="a").data) == 1
+    with client_of(server, "another-key-of-forty-characters-or-so-xy") as unknown:
+        for ask in (lambda: unknown.embeddings.create(model="postcard", input="a"), unknown.models.list):
+            with pytest.raises(openai.AuthenticationError):
+                ask()

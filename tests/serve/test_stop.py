@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from serve_command import ServeCommand
+from serve_command import ServeCommand, StartServer
 
 _CLIENTS = 6
 _JSON = {"Content-Type": "application/json"}
@@ -66,7 +66,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_stop_under_load_loses_no_request(number: signal.Signals, start_server: Callable[..., ServeCommand]) -> None:
+def test_a_stop_under_load_loses_no_request(number: signal.Signals, start_server: StartServer) -> None:
     server = start_server()
     clients = [Hammer(server.url, i, keeps_alive=i % 2 == 0) for i in range(_CLIENTS)]
     wait_until(lambda: min(client.ends.total() for client in clients) > 20)
@@ -103,7 +103,7 @@ def is_refused(server: ServeCommand) -> bool:
     return False
 
 
-def test_a_request_whose_body_is_on_its_way_is_answered(start_server: Callable[..., ServeCommand]) -> None:
+def test_a_request_whose_body_is_on_its_way_is_answered(start_server: StartServer) -> None:
     server, body = start_server(), b'{"input": "a dog"}'
     with connect(server) as connection:
         connection.sendall(post_head(body) + body[:7])
@@ -118,7 +118,7 @@ def test_a_request_whose_body_is_on_its_way_is_answered(start_server: Callable[.
     assert server.process.wait(30) == 0
 
 
-def test_a_connection_that_is_kept_has_a_last_word(start_server: Callable[..., ServeCommand]) -> None:
+def test_a_connection_that_is_kept_has_a_last_word(start_server: StartServer) -> None:
     server = start_server()
     place = urlsplit(server.url).netloc
     connection = http.client.HTTPConnection(place, timeout=30)
@@ -136,7 +136,7 @@ def test_a_connection_that_is_kept_has_a_last_word(start_server: Callable[..., S
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_second_signal_ends_it_at_once(number: signal.Signals, start_server: Callable[..., ServeCommand]) -> None:
+def test_a_second_signal_ends_it_at_once(number: signal.Signals, start_server: StartServer) -> None:
     server = start_server()
     with connect(server) as connection:
         connection.sendall(post_head(b"{}")[:-2])  # headers without an end
@@ -148,7 +148,7 @@ def test_a_second_signal_ends_it_at_once(number: signal.Signals, start_server: C
     assert time.monotonic() - started < 1
 
 
-def test_an_idle_server_stops_within_a_second(start_server: Callable[..., ServeCommand]) -> None:
+def test_an_idle_server_stops_within_a_second(start_server: StartServer) -> None:
     server = start_server()
     started = time.monotonic()
     assert server.stop() == 0

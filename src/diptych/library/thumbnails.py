@@ -45,18 +45,19 @@ def thumbnail(
     *,
     side: int = SIDE,
     second: float | None = None,
+    suffix: str | None = None,
 ) -> Thumbnail:
     """The picture within `side` x `side` pixels; of a video the frame at `second`. Never raises for a picture.
 
     It is looked up and kept in the folder `library` under `content`, the hash of the file's bytes; without one, or for
-    bytes of another, it is only made. `source` is asked for, or read, only if it is not kept yet. For several threads
-    at once.
+    bytes of another, it is only made. `source` is asked for, or read, only if it is not kept yet. `suffix`, by default
+    that of a path, tells videos and RAW photos from pictures. For several threads at once.
     """
     if kept := _kept(library, content, side, second):
         return kept
     try:
         picture = source() if callable(source) else source
-        jpeg = _jpeg(picture, side, second)
+        jpeg = _jpeg(picture, side, second, suffix)
     except (DiptychError, OSError, MemoryError) as error:
         return Thumbnail(reason=_reason(error))
     if content is not None and not (isinstance(picture, bytes) and content_hash(picture) != content):
@@ -198,28 +199,29 @@ def _keep(library: Path, path: Path, jpeg: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _jpeg(source: "ImageSource", side: int, second: float | None) -> bytes:
+def _jpeg(source: "ImageSource", side: int, second: float | None, suffix: str | None) -> bytes:
     import io
 
     from PIL.Image import Resampling
 
-    image = _picture(source, side, second)
+    image = _picture(source, side, second, suffix)
     image.thumbnail((side, side), Resampling.BICUBIC)
     jpeg = io.BytesIO()
     _in_srgb(image, source).save(jpeg, "JPEG", quality=_QUALITY)
     return jpeg.getvalue()
 
 
-def _picture(source: "ImageSource", side: int, second: float | None) -> "Image":
+def _picture(source: "ImageSource", side: int, second: float | None, suffix: str | None) -> "Image":
     from diptych.images import open_image
     from diptych.library.raw import RAW_SUFFIXES, read_raw
     from diptych.library.video import VIDEO_SUFFIXES, read_frame
 
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
-        if second is not None or path.suffix.lower() in VIDEO_SUFFIXES:
+        kind = (path.suffix if suffix is None else suffix).lower()
+        if second is not None or kind in VIDEO_SUFFIXES:
             source = read_frame(path, second or 0.0).picture
-        elif path.suffix.lower() in RAW_SUFFIXES:
+        elif kind in RAW_SUFFIXES:
             source = read_raw(path.read_bytes(), str(path)).preview
     return open_image(source, shortest_side=side)
 

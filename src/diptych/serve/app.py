@@ -16,11 +16,11 @@ from diptych.serve.guards.keys import KeyGuard
 from diptych.serve.guards.prefix import PrefixGuard
 from diptych.serve.guards.sites import SiteGuard
 from diptych.serve.logs import RequestLog
-from diptych.serve.routes import embeddings, health, login, models, page, search
+from diptych.serve.routes import embeddings, health, login, models, page, photos, search
 from diptych.serve.served_encoder import ServedEncoder
 from diptych.serve.state import Server
 
-_ROUTERS = (embeddings.router, models.router, health.router, page.router, login.router, search.router)
+_ROUTERS = (embeddings.router, models.router, health.router, page.router, login.router, search.router, photos.router)
 
 
 def build_app(server: Server) -> FastAPI:

@@ -6,10 +6,12 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from diptych.encode.encoder import Encoder
+from diptych.encode.workers import core_count
 from diptych.library.database import LibraryError, NoPhotoError, NoVectorsError
 from diptych.library.library import PhotoLibrary
 from diptych.library.walk import LIBRARY_FILE
@@ -28,6 +30,7 @@ class LibraryThreads:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="diptych-library")
+        self._beside = ThreadPoolExecutor(2 * core_count() + 2, thread_name_prefix="diptych-photos")
         self._of_thread = threading.local()
         self._encoder: Encoder | None = None
         self.inside = 0  # calls that wait or are under way
@@ -42,14 +45,22 @@ class LibraryThreads:
         futures = [self._pool.submit(self._close, together) for _ in range(_THREADS)]
         await asyncio.gather(*map(asyncio.wrap_future, futures))
         self._pool.shutdown()
+        self._beside.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, function: Callable[[PhotoLibrary], T]) -> T:
         """What the function gives for the library. A Problem where that cannot be used, or too many wait for it."""
+        return await self._run(self._pool, partial(self._call, function))
+
+    async def run_beside(self, function: Callable[[], T]) -> T:
+        """What the function gives, on a thread without a library: searches do not wait for files and pictures."""
+        return await self._run(self._beside, function)
+
+    async def _run(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         if self.inside >= _MOST_WAITING:
             raise busy(f"{self.inside} requests wait for the library already: try again.", _RETRY_SECONDS)
         self.inside += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, function)
+            return await asyncio.get_running_loop().run_in_executor(pool, function)
         finally:
             self.inside -= 1
 

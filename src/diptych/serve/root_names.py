@@ -9,6 +9,7 @@ from typing import Final
 
 from diptych.library.filters import Filters
 from diptych.library.paths import Source
+from diptych.library.photo_details import PhotoDetails
 from diptych.library.roots import Root
 from diptych.serve.problems import Problem
 
@@ -54,6 +55,11 @@ class RootNames:
             detail = f"There is no root {name[:100]!r}; those that there are: {names}{more}."
             raise Problem(422, "no-such-root", "No such root", detail)
         return self._by_name[name]
+
+    def folders_of(self, photo: PhotoDetails) -> list[Path]:
+        """Within which its file may lie: all folders, and for what a table names that of the table, too."""
+        folders = [root.path for root in self if root.known is None or root.known.kind == "folder"]
+        return [*folders, Path(photo.source.root).parent] if photo.is_from_table else folders
 
     def place(self, source: Source) -> tuple[str, str]:
         """The root that a photo is from, and what it is called there."""

@@ -6,11 +6,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from processes import ENVIRONMENT, HALVES
 from setting import Setting
@@ -78,71 +78,71 @@ def diptych(setting: Setting, folder: str, dtype: str) -> Recipe:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Server:
-    """A recipe at work, from ready to the end of its block; what it prints goes to `log`."""
+    """A recipe at work."""
 
-    def __init__(self, recipe: Recipe, log: Path) -> None:
-        self.recipe = recipe
-        self.log = log
-        port = free_port()
-        self.address = f"http://127.0.0.1:{port}"
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [part.format(port=port) for part in recipe.command],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**ENVIRONMENT, **OFFLINE, **recipe.environment},
-            )
-
-    def __enter__(self) -> Self:
-        try:
-            self._wait()
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+    recipe: Recipe
+    address: str
 
     def url(self, kind: str) -> str:
         return self.address + self.recipe.kind(kind).path
 
-    def answer(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(self.address + path, timeout=READY_SECONDS) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
+    def get(self, path: str) -> dict[str, Any]:
+        return answer(self.address + path)
 
     def embedding(self, kind: str, item: str) -> list[float]:
         body = json.dumps({**self.recipe.kind(kind).fields, "input": item}).encode()
-        asked = urllib.request.Request(self.url(kind), body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=READY_SECONDS) as answer:
-            found: dict[str, Any] = json.load(answer)
+        found = answer(urllib.request.Request(self.url(kind), body, {"Content-Type": "application/json"}))
         embedding: list[float] = found["data"][0]["embedding"]
         return embedding
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(self.address + self.recipe.health, timeout=5).close()
-                return
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
-        said = self.log.read_text(errors="replace")[-2_000:]
-        raise RuntimeError(f"{self.recipe.command[0]} is not ready at {self.address}; it said:\n{said}")
 
-    def _stop(self) -> None:
-        self._process.terminate()
+@contextmanager
+def started(recipe: Recipe, log: Path) -> Iterator[Server]:
+    """The server from when it is ready to the end of the block; what it prints goes to `log`."""
+    port = free_port()
+    server = Server(recipe=recipe, address=f"http://127.0.0.1:{port}")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [part.format(port=port) for part in recipe.command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**ENVIRONMENT, **OFFLINE, **recipe.environment},
+        )
+    try:
+        if not is_ready(server, process):
+            raise RuntimeError(f"{recipe.command[0]} did not start:\n{log.read_text(errors='replace')[-2_000:]}")
+        yield server
+    finally:
+        stop(process)
+
+
+def is_ready(server: Server, process: subprocess.Popen[bytes]) -> bool:
+    """Whether it answers, once it does; False when it has ended or takes too long."""
+    deadline = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
         try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            server.get(server.recipe.health)
+            return True
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    return False
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def answer(request: str | urllib.request.Request) -> dict[str, Any]:
+    with urllib.request.urlopen(request, timeout=READY_SECONDS) as response:
+        found: dict[str, Any] = json.load(response)
+        return found
 
 
 def free_port() -> int:

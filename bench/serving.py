@@ -15,7 +15,7 @@ import numpy as np
 from environments import make_environment, versions
 from photos import make_photos
 from processes import Half
-from servers import Server, recipes
+from servers import Server, recipes, started
 from setting import HERE, Row, Setting, summary
 
 PHOTOS, SIZE = 256, (640, 480)
@@ -40,7 +40,7 @@ def run(setting: Setting) -> dict[str, Any]:
         load = stack.enter_context(Half(pythons["locust"], "serving_load.py", *photos))
         lone = stack.enter_context(Half(setting.python, "diptych_lone.py", setting.weights["huggingface"], *photos))
         servers = {
-            name: stack.enter_context(Server(recipe, setting.work / f"{name}.log"))
+            name: stack.enter_context(started(recipe, setting.work / f"{name}.log"))
             for name, recipe in recipes(setting, pythons["infinity"], pythons["plain_server"]).items()
         }
         return {
@@ -49,7 +49,7 @@ def run(setting: Setting) -> dict[str, Any]:
                 "plain": versions(pythons["plain_server"], ("transformers", "torch", "fastapi", "uvicorn")),
                 "load": versions(pythons["locust"], ("locust", "gevent")),
             },
-            "dtype": servers["diptych"].answer("/v1/models")["data"][0]["dtype"],
+            "dtype": servers["diptych"].get("/v1/models")["data"][0]["dtype"],
             "cosines": cosines(servers, lone),
             "generator": generator(setting, load, servers["diptych"]),
             "points": points(setting, load, servers),
@@ -126,7 +126,7 @@ def rows(result: dict[str, Any]) -> list[Row]:
                 load_row(kind, int(clients), dtype, found[name], peer, found[peer]) for peer in ("infinity", "plain")
             ]
     lines += [lone_row(kind, result["dtype"], found) for kind, found in result["lone"].items()]
-    return [*lines, *cosine_rows(result), generator_row(result)]
+    return [*lines, *cosine_rows(result), generator_row(result), versions_row(result)]
 
 
 def load_row(kind: str, clients: int, dtype: str, ours: dict[str, Any], peer: str, theirs: dict[str, Any]) -> Row:
@@ -184,4 +184,13 @@ def generator_row(result: dict[str, Any]) -> Row:
         what=f"locust: GET /healthz of Diptych with {max(CLIENTS)} clients",
         diptych=f"{alone['per_second']:.0f}/s, {alone['cpu_milliseconds']:.2f} ms of a core for each",
         reached=f"at most {share:.0%} of a core in the measurements",
+    )
+
+
+def versions_row(result: dict[str, Any]) -> Row:
+    found = {name: ", ".join(map(" ".join, each.items())) for name, each in result["versions"].items()}
+    return Row(
+        what="versions",
+        peer=f"infinity: {found['infinity']}; plain: {found['plain']}",
+        reached=f"load: {found['load']}",
     )

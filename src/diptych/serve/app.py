@@ -1,6 +1,5 @@
 """The application: routes, guards, and the order in which they are put around each other."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,17 +9,39 @@ from starlette.types import ASGIApp
 
 from diptych import __version__
 from diptych.serve import problems
+from diptych.serve.classifiers import Classifiers
 from diptych.serve.guards.body import BodyGuard
 from diptych.serve.guards.headers import HeaderGuard
 from diptych.serve.guards.keys import KeyGuard
 from diptych.serve.guards.prefix import PrefixGuard
 from diptych.serve.guards.sites import SiteGuard
 from diptych.serve.logs import RequestLog
-from diptych.serve.routes import embeddings, health, login, models, page, photos, search
-from diptych.serve.served_encoder import ServedEncoder
+from diptych.serve.routes import (
+    classify,
+    embeddings,
+    health,
+    label_sets,
+    login,
+    models,
+    page,
+    photos,
+    search,
+    similarity,
+)
 from diptych.serve.state import Server
 
-_ROUTERS = (embeddings.router, models.router, health.router, page.router, login.router, search.router, photos.router)
+_ROUTERS = (
+    classify.router,
+    embeddings.router,
+    health.router,
+    label_sets.router,
+    login.router,
+    models.router,
+    page.router,
+    photos.router,
+    search.router,
+    similarity.router,
+)
 
 
 def build_app(server: Server) -> FastAPI:
@@ -29,9 +50,11 @@ def build_app(server: Server) -> FastAPI:
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         server.engine.start()
+        server.classifiers = Classifiers(server.engine)
         if server.library is not None:
-            server.library.start(ServedEncoder(server.engine, asyncio.get_running_loop()))
+            server.library.start(server.classifiers.encoder)
         yield
+        server.classifiers.close()
         if server.library is not None:
             await server.library.stop()
         await server.engine.stop()

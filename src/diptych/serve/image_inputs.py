@@ -29,6 +29,14 @@ async def encode_inputs(
     return [_named(row, place) for row, place in zip(rows, names, strict=True)]
 
 
+def check_images(values: Sequence[str | bytes], server: Server) -> None:
+    """A Problem for no images, or more than one request may bring."""
+    if not values:
+        detail = "There are no images: give images, or upload files named image."
+        raise Problem(422, "no-images", "There are no images", detail)
+    server.check_count("images", len(values), server.config.limits.images, "images")
+
+
 @asynccontextmanager
 async def read_inputs(values: Sequence[str | bytes], server: Server) -> AsyncIterator[list[bytes | Problem]]:
     """The bytes of each image's file, or why it has none."""

@@ -150,7 +150,9 @@ def _value(name: str, texts: list[str], schema: Schema) -> Any:  # noqa: ANN401 
 
 def _alternatives(schema: Schema) -> dict[str | None, Schema]:
     """What a value may be, by JSON's type."""
-    return {each.get("type"): each for each in schema.get("anyOf", [schema])}
+    if "anyOf" not in schema:
+        return {schema.get("type"): schema}
+    return {kind: each for inner in schema["anyOf"] for kind, each in _alternatives(inner).items()}
 
 
 def _nested(name: str, text: str) -> Any:  # noqa: ANN401 (any JSON)

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Final, overload
 
+import numpy as np
+
 from diptych.encode.encoder import Features, OnError, OnLong, Rows
 from diptych.images import ImageSource
 from diptych.serve.engine import Engine
 
-_IN_BULK: Final = 256  # texts: more would keep others waiting, and are dealt out to all cores by themselves
+_TEXTS_AT_ONCE: Final = 256  # more would keep others waiting
 
 
 class ServedEncoder:
@@ -24,10 +26,12 @@ class ServedEncoder:
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
         """(N, E) unit rows; what is too long is cut, unless `on_long` is "error"."""
         given = list(texts)
-        if not given or len(given) > _IN_BULK:
-            return self._engine.encoder.encode_texts(given, on_long="cut" if on_long == "warn" else on_long)
-        found = self._engine.encode_texts(given, truncate=on_long != "error")
-        return asyncio.run_coroutine_threadsafe(found, self._loop).result()
+        rows = np.empty((len(given), self.embed_dim), np.float32)
+        for start in range(0, len(given), _TEXTS_AT_ONCE):
+            part = slice(start, start + _TEXTS_AT_ONCE)
+            found = self._engine.encode_texts(given[part], truncate=on_long != "error")
+            rows[part] = asyncio.run_coroutine_threadsafe(found, self._loop).result()
+        return rows
 
     @overload
     def encode_images(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from diptych.serve.access import Access, Guesses
+from diptych.serve.classifiers import Classifiers
 from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
 from diptych.serve.fetching import Fetching
@@ -29,6 +30,7 @@ class Server:
     guesses: Guesses = field(default_factory=Guesses)
     is_stopping: bool = False
     fetching: Fetching = field(init=False)
+    classifiers: Classifiers = field(init=False)  # from the start of the loop on
 
     def __post_init__(self) -> None:
         self.access = Access(self.config.api_keys)

@@ -1,0 +1,118 @@
+"""`/v1/label-sets`: labels kept in the library under a name, to classify with."""
+
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from diptych.library.label_sets import LabelSet
+from diptych.library.library import PhotoLibrary
+from diptych.serve.classifiers import check_lengths
+from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
+from diptych.serve.problems import Problem
+from diptych.serve.state import Server, server_of
+
+router = APIRouter(tags=["label sets"])
+Shared = Annotated[Server, Depends(server_of)]
+_MOST: Final = 1_000  # sets: a library is no place to fill up
+
+
+class NewLabelSet(BaseModel):
+    """Labels to keep under a name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "pets", "labels": ["dog", "cat"], "templates": "a photo of a {}."}]},
+        extra="forbid",
+    )
+    name: str = Field(min_length=1, max_length=100, description="Without slashes, and not only dots.")
+    labels: GivenLabels
+    templates: GivenTemplates | None = None
+
+
+class StoredLabelSet(BaseModel):
+    """Labels kept under a name; `created_at` is in Unix seconds."""
+
+    name: str
+    labels: GivenLabels
+    templates: GivenTemplates | None
+    created_at: float
+
+
+class LabelSets(BaseModel):
+    """All of them, by name."""
+
+    label_sets: list[StoredLabelSet]
+
+
+@router.post("/v1/label-sets", status_code=201, response_model=StoredLabelSet)
+async def create_label_set(body: NewLabelSet, request: Request, server: Shared) -> Response:
+    """Keep labels and templates under a name that is free; their texts are encoded now, once."""
+    library = server.need_library()
+    _check_name(body.name)
+    forms = resolve_forms(body.templates, server.config.limits)
+    prompts = make_prompts(body.labels, forms, server.config.limits)
+    labels = tuple(body.labels) if isinstance(body.labels, list) else body.labels
+    templates = tuple(body.templates) if isinstance(body.templates, list) else body.templates
+
+    def put(library: PhotoLibrary) -> LabelSet | None:
+        if len(library.label_sets()) >= _MOST:
+            detail = f"There are {_MOST:,} already, the most that are kept: delete some."
+            raise Problem(409, "too-many-label-sets", "Too many label sets", detail)
+        check_lengths(server.engine, prompts)
+        if not library.put_label_set(body.name, labels, templates):
+            detail = f"There is a label set {body.name!r} already: delete it first, or choose another name."
+            raise Problem(409, "label-set-exists", "The name is taken", detail)
+        library.label_set_classifier(body.name, server.classifiers.encoder)
+        return library.label_set(body.name)
+
+    made = await library.run(put)
+    if made is None:  # deleted in the meantime
+        raise no_such_set(body.name)
+    place = f"{request.scope.get('root_path', '')}/v1/label-sets/{quote(made.name, safe='')}"
+    return JSONResponse(_described(made), status_code=201, headers={"Location": place})
+
+
+@router.get("/v1/label-sets", response_model=LabelSets)
+async def list_label_sets(server: Shared) -> dict[str, Any]:
+    """All label sets, by name."""
+    found = await server.need_library().run(PhotoLibrary.label_sets)
+    return {"label_sets": [_described(each) for each in found]}
+
+
+@router.get("/v1/label-sets/{name}", response_model=StoredLabelSet)
+async def get_label_set(name: str, server: Shared) -> dict[str, Any]:
+    """The labels and templates of one set."""
+    found = await server.need_library().run(lambda library: library.label_set(name))
+    if found is None:
+        raise no_such_set(name)
+    return _described(found)
+
+
+@router.delete("/v1/label-sets/{name}", status_code=204)
+async def delete_label_set(name: str, server: Shared) -> Response:
+    """Forget a set, and what was computed for it."""
+    if not await server.need_library().run(lambda library: library.delete_label_set(name)):
+        raise no_such_set(name)
+    return Response(status_code=204)
+
+
+def _check_name(name: str) -> None:
+    """A Problem for what would not stand in an address, or not in a list."""
+    if not name.isprintable() or name != name.strip() or not name.strip(".") or set(name) & set("/\\"):
+        detail = "name: it is printable, without slashes, without spaces around it, and not only dots: choose another."
+        raise Problem(422, "invalid-request", "The request is not valid", detail)
+
+
+def no_such_set(name: str) -> Problem:
+    """The problem of a name that no set has."""
+    detail = f"There is no label set {name[:100]!r}: GET /v1/label-sets lists those that there are."
+    return Problem(404, "no-such-label-set", "No such label set", detail)
+
+
+def _described(found: LabelSet) -> dict[str, Any]:
+    labels = list(found.labels) if isinstance(found.labels, tuple) else dict(found.labels)
+    templates = list(found.templates) if isinstance(found.templates, tuple) else found.templates
+    return {"name": found.name, "labels": labels, "templates": templates, "created_at": found.created_at}

@@ -1,0 +1,69 @@
+"""`POST /v1/similarity`: the cosine of each image with each text."""
+
+from typing import Annotated
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from diptych.serve.image_inputs import check_images, encode_inputs
+from diptych.serve.multipart import both_bodies, read_request
+from diptych.serve.problems import Problem
+from diptych.serve.routes.classify import ItemError
+from diptych.serve.state import Server, server_of
+
+router = APIRouter(tags=["similarity"])
+_PIXEL = "data:image/gif;base64,R0lGODdhAQABAIEAAP8AAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
+
+
+class SimilarityRequest(BaseModel):
+    """Images and texts, each to be compared with each."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"images": [_PIXEL], "texts": ["a red square", "two dogs in snow"]}]},
+        extra="forbid",
+    )
+    images: list[str] = Field(
+        [], description="Data URIs, base64, or http(s) addresses where the server allows these; uploads come after."
+    )
+    texts: list[str] = Field(description="As they are: no template is put around them.")
+
+
+class FaultyImage(BaseModel):
+    """An image that has no cosines, and why."""
+
+    index: int
+    error: ItemError
+
+
+class SimilarityResponse(BaseModel):
+    """A row of cosines for each image, null for one that cannot be read."""
+
+    model: str
+    cosines: list[list[float] | None]
+    logit_scale: float = Field(description="What the model multiplies cosines by before a softmax.")
+    errors: list[FaultyImage]
+
+
+@router.post("/v1/similarity", response_model=SimilarityResponse, openapi_extra=both_bodies(SimilarityRequest))
+async def compare(request: Request, server: Annotated[Server, Depends(server_of)]) -> Response:
+    """The cosine of each image with each text. One that cannot be read has an error of its own."""
+    body, uploads = await read_request(request, SimilarityRequest)
+    images: list[str | bytes] = [*body.images, *uploads]
+    check_images(images, server)
+    server.check_count("texts", len(body.texts), server.config.limits.texts, "texts")
+    server.check_texts(body.texts)
+    if not body.texts:
+        raise Problem(422, "invalid-request", "The request is not valid", "texts is empty: give one at least.")
+    texts = await server.engine.encode_texts(body.texts)
+    rows = await encode_inputs(images, server)
+    faults = [{"index": index, "error": row.described()} for index, row in enumerate(rows) if isinstance(row, Problem)]
+    content = {
+        "model": server.model_id,
+        "cosines": [None if isinstance(row, Problem) else np.ascontiguousarray(texts @ row) for row in rows],
+        "logit_scale": server.engine.encoder.logit_scale,
+        "errors": faults,
+    }
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")

@@ -20,7 +20,9 @@ from diptych.serve.routes import (
     classify,
     embeddings,
     health,
+    jobs,
     label_sets,
+    library,
     login,
     models,
     page,
@@ -34,7 +36,9 @@ _ROUTERS = (
     classify.router,
     embeddings.router,
     health.router,
+    jobs.router,
     label_sets.router,
+    library.router,
     login.router,
     models.router,
     page.router,
@@ -56,6 +60,7 @@ def build_app(server: Server) -> FastAPI:
         yield
         server.classifiers.close()
         if server.library is not None:
+            await server.jobs.close()
             await server.library.stop()
         await server.engine.stop()
 

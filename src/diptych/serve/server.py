@@ -69,6 +69,7 @@ def make_server(config: ServeConfig) -> Server:
         engine=Engine(encoder, config.limits, metrics),
         metrics=metrics,
         model_id=Path(name).name if Path(name).exists() else name,  # where it lies is nobody's business
+        model_name=name,
         library=None if library is None else LibraryThreads(library),
     )
 

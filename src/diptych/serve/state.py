@@ -11,6 +11,7 @@ from diptych.serve.classifiers import Classifiers
 from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
 from diptych.serve.fetching import Fetching
+from diptych.serve.indexing_jobs import IndexingJobs
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem
@@ -24,7 +25,9 @@ class Server:
     engine: Engine
     metrics: Metrics
     model_id: str
+    model_name: str  # what loads it
     library: LibraryThreads | None = None
+    jobs: IndexingJobs = field(default_factory=IndexingJobs)
     started: float = field(default_factory=time.time)
     access: Access = field(init=False)
     guesses: Guesses = field(default_factory=Guesses)

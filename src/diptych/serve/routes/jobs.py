@@ -1,0 +1,120 @@
+"""`POST /v1/index`, and how far it is: `/v1/jobs`."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from diptych.library.lock import LibraryHeldError, only_writer
+from diptych.serve.indexing_child import Order
+from diptych.serve.indexing_jobs import IndexingJob
+from diptych.serve.library_threads import LibraryThreads
+from diptych.serve.problems import Problem
+from diptych.serve.root_names import RootNames
+from diptych.serve.state import Server, server_of
+
+router = APIRouter(prefix="/v1", tags=["library"])
+Shared = Annotated[Server, Depends(server_of)]
+
+
+class IndexRequest(BaseModel):
+    """Which roots to bring up to date."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"roots": ["holiday"]}]}, extra="forbid")
+    roots: Annotated[list[str], Field(min_length=1, max_length=1_000)] | None = Field(
+        default=None, description="Names, as /v1/library has them; by default all."
+    )
+    retry_failures: bool = Field(default=False, description="Try files again that could not be read.")
+
+
+class Job(BaseModel):
+    """A run of the indexer."""
+
+    id: str
+    state: Literal["running", "done", "failed", "stopped"]
+    roots: list[str]
+    total: int = Field(description="Files to look into; 0 while they are being looked for.")
+    done: int
+    failed: int = Field(description="Files that could not be read: /v1/library/failures.")
+    rate: float | None = Field(description="Files a second.")
+    eta_seconds: float | None
+    started_at: datetime
+    ended_at: datetime | None
+    detail: str = Field(description="What there is to say once it has ended.")
+
+
+class Jobs(BaseModel):
+    """The runs since the server's start, the newest first."""
+
+    jobs: list[Job]
+
+
+@router.post("/index", status_code=202)
+async def start_indexing(asked: IndexRequest, server: Shared, response: Response) -> Job:
+    """Bring the library to what its roots hold now. It goes on in the background: ask for the job again."""
+    library = server.need_library()
+    names = await library.run(lambda opened: RootNames(server.config.roots, opened.roots()))
+    roots = list(names) if asked.roots is None else [names.find(name) for name in dict.fromkeys(asked.roots)]
+    if not roots:
+        detail = "The library knows no folder yet: start the server with one that may be indexed, --root NAME=FOLDER."
+        raise Problem(422, "no-roots", "There is nothing to index", detail)
+    if not server.jobs.is_running:
+        await library.run_beside(partial(_check_is_free, library))
+    order = Order(
+        library=str(library.folder),
+        model=server.model_name,
+        device=server.config.device,
+        dtype=server.config.dtype,
+        roots=tuple(str(root.path) for root in roots),
+        retry_failures=asked.retry_failures,
+    )
+    job = server.jobs.start(
+        order,
+        [root.name for root in roots],
+        lambda text: names.without_paths(text.replace(str(library.folder), "the library")),
+    )
+    response.headers["Location"] = f"{server.config.root_path}/v1/jobs/{job.id}"
+    return describe_job(job)
+
+
+@router.get("/jobs")
+async def list_jobs(server: Shared) -> Jobs:
+    """All jobs since the server's start, the newest first."""
+    server.need_library()
+    return Jobs(jobs=[describe_job(job) for job in server.jobs.newest_first])
+
+
+@router.get("/jobs/{id}")
+async def get_job(id: str, server: Shared) -> Job:
+    """How far a job is, or how it ended."""
+    server.need_library()
+    return describe_job(server.jobs.find(id))
+
+
+@router.delete("/jobs/{id}")
+async def stop_job(id: str, server: Shared) -> Job:
+    """Have a job keep what is done and end. The next one goes on where it was."""
+    server.need_library()
+    return describe_job(await server.jobs.stop(id))
+
+
+def describe_job(job: IndexingJob) -> Job:
+    """A job as it is now."""
+    same = ("id", "state", "total", "done", "failed", "rate", "eta_seconds", "detail")
+    return Job(
+        roots=list(job.roots),
+        started_at=datetime.fromtimestamp(job.started_at, UTC),
+        ended_at=None if job.ended_at is None else datetime.fromtimestamp(job.ended_at, UTC),
+        **{name: getattr(job, name) for name in same},
+    )
+
+
+def _check_is_free(library: LibraryThreads) -> None:
+    try:
+        with only_writer(library.folder):
+            pass
+    except LibraryHeldError as error:
+        detail = "Another process of this machine is writing to the library: wait for its end. Searching goes on."
+        raise Problem(409, "library-held", "The library is held", detail) from error

@@ -52,6 +52,10 @@ def serve(
             rich_help_panel=_ACCESS,
         ),
     ] = None,
+    allow_url_fetch: Annotated[
+        bool,
+        typer.Option("--allow-url-fetch", help="Fetch images from public http(s) addresses.", rich_help_panel=_ACCESS),
+    ] = False,
     root_path: Annotated[
         str,
         typer.Option(metavar="PATH", help="Under which path a proxy has put it: /clip.", rich_help_panel=_ACCESS),
@@ -100,6 +104,7 @@ def serve(
         no_auth=no_auth,
         allowed_hosts=tuple(allow_host or ()),
         allowed_origins=tuple(allow_origin or ()),
+        allow_url_fetch=allow_url_fetch,
         root_path=root_path,
         trusted_proxies=tuple(trust_proxy or ServeConfig.trusted_proxies),
         limits=Limits(

@@ -3,9 +3,10 @@ import { make } from "./dom.js";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** A list of bars in `element`; `update(rows)` moves them to rows of { name, probability, cosine?, quiet? }, in order.
+/** A list of bars in `element`; `update(rows)` moves them to rows of { name, probability, cosine?, note?, quiet?, marked? }.
  *
- * `probability` is 0 to 1, `cosine` is shown beside it; `quiet` is a row that is no label, such as "none of these".
+ * `probability` is 0 to 1, the cosine or a note is shown beside it; `quiet` is a row that is no label, such as "none of
+ * these", and `marked` the one to look at.
  * A row keeps its bar by `key`, its name unless given, so that one whose name changes is not drawn anew.
  */
 export function createBars(element) {
@@ -41,11 +42,12 @@ function create(kept, key) {
   return row;
 }
 
-function fill(row, { name, probability, cosine = null, quiet = false }) {
+function fill(row, { name, probability, cosine = null, note = "", quiet = false, marked = false }) {
   row.classList.toggle("quiet-row", quiet);
+  row.classList.toggle("marked", marked);
   row.parts.name.textContent = name;
   row.parts.value.textContent = percent(probability);
-  row.parts.cosine.textContent = cosine === null ? "" : `cosine ${cosine.toFixed(3)}`;
+  row.parts.cosine.textContent = cosine === null ? note : `cosine ${cosine.toFixed(3)}`;
   row.parts.bar.style.setProperty("--share", Math.min(1, Math.max(0, probability)));
   return row;
 }

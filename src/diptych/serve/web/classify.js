@@ -4,7 +4,7 @@ import { readState, requestBody, writeState } from "./classify_state.js";
 import { make } from "./dom.js";
 import { receivePictures } from "./dropzone.js";
 import { createLabelField } from "./label_field.js";
-import { createLabelSets } from "./label_sets.js";
+import { createLabelSets, namesOf, templateOf } from "./label_sets.js";
 import { createDebounced } from "./latest.js";
 import { keepInLink } from "./link.js";
 import { createPicturePanel } from "./picture_panel.js";
@@ -63,7 +63,10 @@ export function mount(element, server) {
 
   function pickSet(picked) {
     set = picked?.name ?? "";
-    if (picked) labels.set(picked.labels);
+    if (picked) {
+      labels.set(namesOf(picked));
+      template.set(templateOf(picked));
+    }
     update({ now: true });
   }
 

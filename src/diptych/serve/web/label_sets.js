@@ -2,6 +2,8 @@
 import { make } from "./dom.js";
 import { failure } from "./states.js";
 
+const NO_PLACE = { title: "Not saved.", message: "The sentence needs {} once, where the label goes." };
+
 /** The row of label sets: `element`, hidden until `load()` has found that the server keeps any, and `set(name)`.
  *
  * `onPick(labelSet)` hears of the set that is picked; `current()` gives the { labels, template } to save.
@@ -70,6 +72,7 @@ export function createLabelSets(server, { onPick, current }) {
   async function saveSet(event) {
     event.preventDefault();
     const { labels, template } = current();
+    if (template === null) return said.replaceChildren(failure(NO_PLACE));
     await attempt(async () => {
       await server.post("v1/label-sets", { name: name.value.trim(), labels, ...(template && { templates: template }) });
       const saved = name.value.trim();
@@ -104,4 +107,15 @@ export function createLabelSets(server, { onPick, current }) {
   }
 
   return { element, load, set: show, find: (wanted) => sets.find((set) => set.name === wanted) ?? null };
+}
+
+/** The names of a stored set's labels, whose phrases may be others. */
+export function namesOf({ labels }) {
+  return Array.isArray(labels) ? labels : Object.keys(labels);
+}
+
+/** A stored set's template as the field of templates has it; of several, that field can show none. */
+export function templateOf({ templates }) {
+  const [only, ...others] = [templates ?? ""].flat();
+  return others.length ? "" : only;
 }

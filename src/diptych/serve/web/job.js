@@ -27,7 +27,7 @@ export function createJob(server, { onEnd }) {
     title.textContent = `Bringing ${job.roots.join(", ") || "the library"} up to date`;
     if (job.total) bar.value = job.done / job.total;
     else bar.removeAttribute("value"); // files are still being counted
-    numbers.textContent = progress(job);
+    numbers.textContent = describeProgress(job);
     stop.disabled = false;
     problem.replaceChildren();
   }
@@ -64,7 +64,8 @@ export function createJob(server, { onEnd }) {
   };
 }
 
-function progress({ total, done, failed, rate, eta_seconds: eta }) {
+/** How far a job is, in a line: `1,250 of 5,000 files · 170 a second · 12 min left`. */
+export function describeProgress({ total, done, failed, rate, eta_seconds: eta }) {
   const parts = [total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")} files` : "Looking for files"];
   if (rate) parts.push(`${rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en")} a second`);
   if (eta !== null && eta !== undefined) parts.push(`${duration(eta)} left`);

@@ -29,7 +29,7 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
   );
   const stage = make("div", { className: "stage" }, image, before, after);
   const close = iconButton("close", "Close", () => dialog.close(), "close");
-  const dialog = make("dialog", { className: "lightbox", attrs: { "aria-labelledby": "lightbox-title" } }, stage, aside, close);
+  const dialog = make("dialog", { className: "lightbox", tabIndex: -1, autofocus: true, attrs: { "aria-labelledby": "lightbox-title" } }, stage, aside, close);
   element.append(dialog);
   let [pages, index, more] = [null, 0, null];
   let asked = new AbortController();
@@ -52,8 +52,9 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
 
   async function show() {
     const hit = pages.hits[index];
-    before.disabled = index === 0;
-    after.disabled = pages.ended && index === pages.hits.length - 1;
+    // Not `disabled`, which would take the focus, and with it the arrow keys, out of the dialog.
+    before.ariaDisabled = String(index === 0);
+    after.ariaDisabled = String(pages.ended && index === pages.hits.length - 1);
     title.textContent = shortName(hit);
     original.href = `v1/photos/${hit.id}/original`;
     showImage(image, hit);

@@ -12,12 +12,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from serve import serve
 
 import diptych
 from diptych.encode.devices import DType
 from diptych.prompts import CLASS_NAMES
 from diptych.zeroshot import build_classifier, write_prompts
+from serve import serve
 
 
 @cache

@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Any
 
 import torch
-from serve import serve
 
 from diptych.data.config import DataConfig, SourceConfig
 from diptych.data.loader import Loader
 from diptych.data.open import open_source
 from diptych.images import open_image
 from diptych.tokenizer import Tokenizer, clip_tokenizer, cut
+from serve import serve
 
 CONTEXT_LENGTH = 77
 

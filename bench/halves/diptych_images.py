@@ -11,12 +11,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from serve import serve
 
 import diptych
 from diptych.encode.devices import DType
 from diptych.model.flops import image_flops
 from diptych.preprocess import PreprocessKind
+from serve import serve
 
 
 @cache

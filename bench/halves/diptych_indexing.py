@@ -11,11 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serve import serve
-
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.library.library import PhotoLibrary
+from serve import serve
 
 ENCODER = TorchEncoder(load_checkpoint(None if sys.argv[1] == "postcard" else sys.argv[1]), preprocess="fast")
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from resident import resident_megabytes
-from serve import serve
 
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.numpy_encoder import NumpyEncoder
@@ -25,6 +24,7 @@ from diptych.library.library import PhotoLibrary
 from diptych.library.metadata import PhotoFacts
 from diptych.library.photos import NewPhoto
 from diptych.library.walk import FoundFile
+from serve import serve
 
 TOP, PHOTOS_A_COMMIT = 10, 10_000
 FACTS = PhotoFacts(width=4032, height=3024, format="JPEG", taken_at="2024-05-31T18:20:05", camera="Apple iPhone 15")

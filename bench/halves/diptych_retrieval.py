@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from serve import serve
 
 from diptych.checkpoints import load_checkpoint
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.library.library import PhotoLibrary
 from diptych.library.query import Term, Words
+from serve import serve
 
 sys.path.append(str(Path(__file__).parents[1]))
 from shards import pairs_in

@@ -10,7 +10,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from serve import serve
 from stepping import BATCHES, LR, MODEL, device, timed
 
 from diptych.data.config import DataConfig, SourceConfig
@@ -19,6 +18,7 @@ from diptych.model.flops import image_flops, text_flops
 from diptych.train.config import ModelConfig, OptimiserConfig, Precision, RunConfig, TrainConfig
 from diptych.train.distributed import World
 from diptych.train.setup import Run, set_up
+from serve import serve
 
 
 class Steps:

@@ -14,6 +14,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from resident import resident_megabytes
+
 from serve import serve
 
 TOP, ROWS_AT_ONCE = 10, 50_000

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from serve import serve
 
 import diptych
+from serve import serve
 
 WIDTH = 512
 NOISE = 0.5  # the length of what is added to a photo's unit vector: cosines of 0.9 between what is made of one

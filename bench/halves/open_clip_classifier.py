@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import open_clip
+
 from serve import serve
 
 MODEL = "ViT-B-32-quickgelu"

@@ -12,6 +12,7 @@ from typing import Any
 import open_clip
 import torch
 from open_clip_train.data import get_wds_dataset
+
 from serve import serve
 
 MODEL = "ViT-B-32"

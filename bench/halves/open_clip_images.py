@@ -15,6 +15,7 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
+
 from serve import serve
 
 MODEL, WORKERS = "ViT-B-32-quickgelu", 2

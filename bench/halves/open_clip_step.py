@@ -15,9 +15,10 @@ import open_clip
 import torch
 from open_clip_train.data import get_wds_dataset
 from open_clip_train.train import train_one_epoch
-from serve import serve
 from stepping import BATCHES, LR, MODEL, device, timed
 from torch import Tensor, nn
+
+from serve import serve
 
 PRECISIONS = {"bf16": "amp_bf16", "fp32": "fp32"}
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from serve import serve
 
 SIZE, SIZE_ON_GPU, TRIES = 2048, 8192, 12

@@ -15,6 +15,7 @@ import numpy as np
 from rclip.db import DB, NewImage
 from rclip.main import RClip
 from resident import resident_megabytes
+
 from serve import serve
 
 TOP, PHOTOS_A_COMMIT = 10, 50_000  # rclip's DB_IMAGES_BEFORE_COMMIT

@@ -53,7 +53,6 @@ def run_with(
         finally:
             squares.may_go_on.set()
             await batcher.stop()
-            shared.close()
 
     return asyncio.run(main())
 

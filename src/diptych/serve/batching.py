@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 
 from diptych.encode.encoder import Features
-from diptych.encode.workers import core_pool
+from diptych.encode.workers import all_cores_thread, core_pool
 from diptych.serve.problems import busy
 
 Item = TypeVar("Item")
@@ -25,27 +25,24 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self._free = asyncio.Semaphore(count)
-        self.taken = 0
-        self._all_cores = ThreadPoolExecutor(1, thread_name_prefix="diptych-all-cores")
+        self.count, self.taken = count, 0
 
     async def take(self) -> None:
         """Wait for one."""
         await self._free.acquire()
         self.taken += 1
 
-    def give_back(self) -> None:
-        """Let the next have it."""
-        self.taken -= 1
-        self._free.release()
+    async def take_rest(self) -> int:
+        """Take those that are left, which must be free; how many are held then."""
+        while self.taken < self.count:
+            await self.take()
+        return self.count
 
-    async def run(self, function: Callable[[], Features], *, alone: bool) -> Features:
-        """The function's result, computed on a thread of its own."""
-        pool = self._all_cores if alone else core_pool()
-        return await asyncio.get_running_loop().run_in_executor(pool, function)
-
-    def close(self) -> None:
-        """End the threads that are its own."""
-        self._all_cores.shutdown(wait=False)
+    def give_back(self, count: int = 1) -> None:
+        """Let the next have them."""
+        self.taken -= count
+        for _ in range(count):
+            self._free.release()
 
 
 class Gate:
@@ -149,13 +146,14 @@ class Batcher(Generic[Item]):
             await self._has_work.wait()
             await self._slots.take()
             is_alone = self._slots.taken == 1 and len(self._waiting) == 1
+            held = await self._slots.take_rest() if is_alone else 1
             if not is_alone:
                 await self._gather()
             batch = self._take()
             if not batch:
-                self._slots.give_back()
+                self._slots.give_back(held)
                 continue
-            task = asyncio.create_task(self._run(batch, is_alone))
+            task = asyncio.create_task(self._run(batch, held))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
@@ -183,22 +181,22 @@ class Batcher(Generic[Item]):
             self._has_work.clear()
         return batch
 
-    async def _run(self, batch: list[_Ticket[Item]], is_alone: bool) -> None:
+    async def _run(self, batch: list[_Ticket[Item]], held: int) -> None:
         try:
-            await self._answer(batch, is_alone)
+            await self._answer(batch, all_cores_thread() if held == self._slots.count else core_pool())
         finally:
-            self._slots.give_back()
+            self._slots.give_back(held)
 
-    async def _answer(self, batch: list[_Ticket[Item]], is_alone: bool) -> None:
+    async def _answer(self, batch: list[_Ticket[Item]], pool: ThreadPoolExecutor) -> None:
         items: list[Any] = [item for ticket in batch for item in ticket.items]
         started = time.perf_counter()
         try:
-            rows = await self._slots.run(lambda: self._compute(items), alone=is_alone)
+            rows = await asyncio.get_running_loop().run_in_executor(pool, self._compute, items)
         except Exception as error:  # noqa: BLE001 (whoever asked gets it)
             if len(batch) > 1:
                 for ticket in batch:
                     if not ticket.rows.done():  # nobody waits for it any more
-                        await self._answer([ticket], is_alone)
+                        await self._answer([ticket], pool)
             elif not batch[0].rows.done():
                 batch[0].rows.set_exception(error)
             return

@@ -20,9 +20,8 @@ from diptych.serve.problems import Problem
 from diptych.serve.text_cache import TextCache
 
 # A batch is one thread's work: large enough to gain by it, small enough that nobody waits for long.
-_IMAGES_AT_ONCE: Final = {"cpu": 8, "mps": 32, "cuda": 64}
-_TEXTS_AT_ONCE: Final = {"cpu": 64, "mps": 256, "cuda": 1_024}
-_IN_BULK: Final = 256  # texts: more are dealt out to all cores
+_IMAGES_AT_ONCE: Final = {"cpu": 4, "mps": 32, "cuda": 64}
+_TEXTS_AT_ONCE: Final = {"cpu": 32, "mps": 256, "cuda": 1_024}
 _INLINE_CHARACTERS: Final = 2_000  # of texts: more are tokenised on another thread
 
 
@@ -48,11 +47,9 @@ class Engine:
         )
         self._decoders = ThreadPoolExecutor(2 * core_count() + 2, thread_name_prefix="diptych-decode")
         self._cache = TextCache(encoder.embed_dim)
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Begin to compute, in the loop that runs."""
-        self._loop = asyncio.get_running_loop()
         self._pixels.start()
         self._tokens.start()
 
@@ -61,7 +58,6 @@ class Engine:
         await self._pixels.stop()
         await self._tokens.stop()
         self._decoders.shutdown(wait=False, cancel_futures=True)
-        self._slots.close()
 
     async def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> Features:
         """(N, E) unit rows. TextTooLongError for one beyond the context, unless it may be cut."""
@@ -72,8 +68,9 @@ class Engine:
             if not missing:
                 return np.stack([row for row in rows if row is not None])
             try:
-                computed = await self._tokens.compute(await self._tokenize(missing))
-                self._cache.put(missing, computed)
+                ids = await self._tokenize(missing)
+                computed = await self._tokens.compute(ids)
+                self._cache.put(missing, computed, map(len, ids))
             except TextTooLongError as error:
                 if not truncate:
                     raise _too_long(texts, {missing[i] for i in error.indices}) from error
@@ -101,7 +98,10 @@ class Engine:
 
     async def count_tokens(self, texts: Sequence[str]) -> int:
         """How many tokens the texts are, as far as they are read."""
-        return sum(map(len, await self._tokenize(texts, on_long="cut")))
+        counts = [self._cache.count_tokens(text) for text in texts]
+        missing = [text for text, count in zip(texts, counts, strict=True) if count is None]
+        ids = await self._tokenize(missing, on_long="cut") if missing else []
+        return sum(count for count in counts if count is not None) + sum(map(len, ids))
 
     async def _decode(self, image: bytes) -> Array | ImageError:
         try:

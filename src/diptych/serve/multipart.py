@@ -86,7 +86,7 @@ class _InMemory(MultiPartParser):
 
 async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes]]:
     """The texts of a form by name, and its files."""
-    limits = server_of(request).config.limits
+    limits = (await server_of(request)).config.limits
     body = await request.body()
     parser = _InMemory(
         request.headers,

@@ -8,6 +8,7 @@ import uvicorn
 
 from diptych.api import load
 from diptych.checkpoints.postcard import POSTCARD
+from diptych.encode.workers import all_cores_thread
 from diptych.errors import DiptychError
 from diptych.library.library import PhotoLibrary
 from diptych.library.paths import default_folder
@@ -63,7 +64,9 @@ def make_server(config: ServeConfig) -> Server:
     if library is not None:
         with PhotoLibrary.open(library, model=config.model, create_missing=config.library is not None) as opened:
             name = opened.model_name
-    encoder = load(name, device=config.device, dtype=config.dtype)  # type: ignore[arg-type]
+    # On the thread that computes with all cores, where loading has already gathered its helpers.
+    loading = all_cores_thread().submit(load, name, device=config.device, dtype=config.dtype)  # type: ignore[arg-type]
+    encoder = loading.result()
     return Server(
         config=config,
         engine=Engine(encoder, config.limits, metrics),

@@ -76,7 +76,7 @@ class Server:
             raise Problem(422, "bad-text", "A text cannot be used", detail, items=items[:20])
 
 
-def server_of(request: Request) -> Server:
-    """The server that got a request."""
+async def server_of(request: Request) -> Server:
+    """The server that got a request. Asynchronous, since FastAPI sends other functions to a thread."""
     server: Server = request.app.state.server
     return server

@@ -7,26 +7,33 @@ from diptych.encode.encoder import Features
 
 
 class TextCache:
-    """The last texts with their (E,) unit vectors, as many as fit `capacity_bytes`. For the thread of the loop."""
+    """The last texts with their (E,) unit vectors and their tokens' number, as many as fit `capacity_bytes`.
+
+    For the thread of the loop.
+    """
 
     def __init__(self, embed_dim: int, *, capacity_bytes: int = 64_000_000) -> None:
         self._most = max(1, capacity_bytes // (4 * embed_dim))
-        self._rows: OrderedDict[str, Features] = OrderedDict()
+        self._held: OrderedDict[str, tuple[Features, int]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._held)
 
     def find(self, text: str) -> Features | None:
         """The vector of a text, if it is held."""
-        row = self._rows.get(text)
-        if row is not None:
-            self._rows.move_to_end(text)
-        return row
+        if text not in self._held:
+            return None
+        self._held.move_to_end(text)
+        return self._held[text][0]
 
-    def put(self, texts: Iterable[str], rows: Iterable[Features]) -> None:
+    def count_tokens(self, text: str) -> int | None:
+        """How many tokens a text is, if it is held."""
+        return self._held[text][1] if text in self._held else None
+
+    def put(self, texts: Iterable[str], rows: Iterable[Features], tokens: Iterable[int]) -> None:
         """Hold these, in place of those that were not asked for the longest."""
-        for text, row in zip(texts, rows, strict=True):
-            self._rows[text] = row.copy()  # a slice would keep its whole batch
-            self._rows.move_to_end(text)
-        while len(self._rows) > self._most:
-            self._rows.popitem(last=False)
+        for text, row, count in zip(texts, rows, tokens, strict=True):
+            self._held[text] = row.copy(), count  # a slice would keep its whole batch
+            self._held.move_to_end(text)
+        while len(self._held) > self._most:
+            self._held.popitem(last=False)

@@ -144,7 +144,6 @@ def test_a_request_alone_does_not_wait_for_others() -> None:
         batcher.start()
         await batcher.compute([1])
         await batcher.stop()
-        shared.close()
 
     asyncio.run(main())
     assert threads[0].startswith("diptych-all-cores")

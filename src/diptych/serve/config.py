@@ -17,6 +17,7 @@ class Limits:
     labels: int = 1_000
     prompts: int = 10_000  # labels times templates
     text_characters: int = 2_000
+    json_values: int = 20_000  # numbers, texts, lists and objects in one body, about
     pixels: int = 50_000_000  # of an image, by its header
     upload_seconds: float = 30.0  # for the whole of a body
     held_bytes: int = 512_000_000  # bodies of all requests together

@@ -8,7 +8,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from diptych.serve.problems import Problem
 
-_HEAD_SECONDS: Final = 10.0
 _HEAD_BYTES: Final = 64_000
 _FILES_WANTED: Final = 16_384
 
@@ -17,6 +16,7 @@ class GuardedConnection(HttpToolsProtocol):
     """uvicorn's connection, which waits for headers without an end and takes as many as come."""
 
     most_connections = 500
+    head_seconds = 10.0
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 (uvicorn's own)
         super().__init__(*arguments, **named)
@@ -69,7 +69,7 @@ class GuardedConnection(HttpToolsProtocol):
     def _await_head(self) -> None:
         if self._head_timer is None:
             self._head_bytes = 0
-            self._head_timer = self.loop.call_later(_HEAD_SECONDS, self._refuse_slow)
+            self._head_timer = self.loop.call_later(self.head_seconds, self._refuse_slow)
 
     def _end_head(self) -> None:
         if self._head_timer is not None:
@@ -80,7 +80,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._head_timer = None
         if self.cycle is not None and not self.cycle.response_complete:
             return self._await_head()  # it has sent something too early, and its answer is still being made
-        self._close(Problem(408, "too-slow", "The headers are too slow", f"{_HEAD_SECONDS:g} s at most."))
+        self._close(Problem(408, "too-slow", "The headers are too slow", f"{self.head_seconds:g} s at most."))
 
     def _close(self, problem: Problem) -> None:
         self._end_head()

@@ -1,0 +1,131 @@
+"""Connections that are slow, endless or many, at a server of the guarded kind with an application of no account."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from threading import Thread
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+import raw_http
+from diptych.serve.connections import GuardedConnection
+
+HEAD_SECONDS, MOST_CONNECTIONS = 0.6, 8
+
+
+class Connection(GuardedConnection):
+    """One of less patience."""
+
+    head_seconds, most_connections = HEAD_SECONDS, MOST_CONNECTIONS
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with what was sent, and takes its time where the path says so."""
+    if scope["path"] == "/slow":
+        await asyncio.sleep(2 * HEAD_SECONDS)
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    await PlainTextResponse(body or b"fine")(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        server = uvicorn.Server(uvicorn.Config(app, http=Connection, log_config=None, lifespan="off", ws="none"))
+        thread = Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def is_answered(url: str) -> bool:
+    since = time.perf_counter()
+    answer = raw_http.exchange(url, raw_http.head("GET", "/", url, Connection="close"))
+    return answer.endswith(b"fine") and time.perf_counter() - since < HEAD_SECONDS
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n" * 3, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_headers_that_come_byte_by_byte_keep_nobody_waiting_and_are_given_up(url: str, before: bytes) -> None:
+    with closing(raw_http.connect(url)) as connection:
+        connection.settimeout(0.05)
+        connection.sendall(before)
+        answer, since = b"", time.perf_counter()
+        for byte in raw_http.head("GET", "/" + "x" * 200, url):
+            connection.sendall(bytes([byte]))
+            try:
+                answer = connection.recv(65_536)
+            except TimeoutError:
+                continue
+            if b"408" in answer:
+                break
+        assert b"urn:diptych:problem:too-slow" in answer
+        assert HEAD_SECONDS - 0.1 < time.perf_counter() - since < 3 * HEAD_SECONDS
+    assert is_answered(url)
+
+
+def test_a_connection_that_says_nothing_is_closed(url: str) -> None:
+    assert raw_http.status_of(raw_http.exchange(url)) == 408
+
+
+def test_line_breaks_for_ever_are_no_sign_of_life(url: str) -> None:
+    with closing(raw_http.connect(url)) as connection:
+        connection.sendall(raw_http.head("GET", "/", url))
+        assert raw_http.status_of(connection.recv(65_536)) == 200
+        connection.settimeout(HEAD_SECONDS / 10)
+        answer, since = b"", time.perf_counter()
+        while not answer and time.perf_counter() - since < 5:
+            connection.sendall(b"\r\n")
+            try:
+                answer = connection.recv(65_536)
+            except TimeoutError:
+                continue
+        assert raw_http.status_of(answer) == 408
+
+
+def test_an_answer_that_takes_long_is_waited_for(url: str) -> None:
+    head = raw_http.head("GET", "/slow", url, Connection="close")
+    assert raw_http.exchange(url, head + b"\r\n").endswith(b"fine")
+
+
+def test_a_long_body_is_no_long_head(url: str) -> None:
+    body = b"x" * 300_000
+    head = raw_http.head("POST", "/", url, Content_Length=len(body), Connection="close")
+    with closing(raw_http.connect(url)) as connection:
+        connection.sendall(head + body[:10])
+        time.sleep(1.5 * HEAD_SECONDS)
+        connection.sendall(body[10:])
+        assert raw_http.read_to_end(connection).endswith(body)
+
+
+@pytest.mark.parametrize("endless", [b"X-Filler: " + b"x" * 90_000, b"X-Filler: x\r\n" * 9_000, b"x" * 90_000])
+def test_headers_without_an_end_are_refused(url: str, endless: bytes) -> None:
+    with closing(raw_http.connect(url)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + endless)
+        answer = raw_http.read_to_end(connection)
+    assert not answer or raw_http.status_of(answer) in (400, 431)  # what was on its way may make the answer be lost
+
+
+def test_what_is_no_http_is_told_so(url: str) -> None:
+    answer = raw_http.exchange(url, b"EHLO mail.example\r\n\r\n")
+    assert (raw_http.status_of(answer), b"application/problem+json" in answer) == (400, True)
+
+
+def test_beyond_the_most_connections_the_last_is_closed(url: str) -> None:
+    with ExitStack() as stack:
+        held = [stack.enter_context(closing(raw_http.connect(url))) for _ in range(MOST_CONNECTIONS)]
+        time.sleep(0.1)
+        assert raw_http.exchange(url) == b""
+        held[0].sendall(raw_http.head("GET", "/", url))
+        assert raw_http.status_of(held[0].recv(65_536)) == 200
+    time.sleep(0.1)
+    assert is_answered(url)

@@ -58,6 +58,8 @@ async def _from_address(server: Server, photo: PhotoDetails, side: int) -> Thumb
     kept = await library.run_beside(partial(make, _raising("")))
     if kept.jpeg:
         return kept
+    if not server.config.allow_url_fetch:
+        return Thumbnail(reason="The picture is at a web address, and this server fetches none (--allow-url-fetch).")
     async with read_inputs([photo.source], server) as (content,):
         source = _raising(content.detail) if isinstance(content, Problem) else content
         return await library.run_beside(partial(make, source))

@@ -45,6 +45,14 @@ def test_an_empty_library_is_filled_from_the_page(page: Page, photographs: Path,
         expect(page.get_by_text("Search 15 photos")).to_be_visible()
 
 
+def test_a_search_waits_for_the_first_photos(page: Page, photographs: Path, tmp_path: Path) -> None:
+    with ServeCommand("--library", tmp_path / "library", f"--root=holiday={photographs / 'holiday'}") as server:
+        assert page.request.post(f"{server.url}/v1/index", data={}).status == 202
+        page.goto(f"{server.url}/#search?q=a+cat")
+        expect(page.get_by_role("heading", name="The photos are being indexed")).to_be_visible()
+        expect(page.locator(".hit")).to_have_count(15, timeout=INDEXING_MS)
+
+
 def test_indexing_can_be_stopped(page: Page, photographs: Path, tmp_path: Path) -> None:
     with ServeCommand("--library", tmp_path / "library", f"--root=corners={photographs / 'corners'}") as server:
         page.goto(f"{server.url}/#library")

@@ -19,8 +19,9 @@ export function mount(element, server) {
 
   function tell({ state, done, failed, detail }) {
     const end = { done: "Up to date", stopped: "Stopped", failed: "Indexing failed" }[state] ?? state;
-    const lost = failed ? `, ${count(failed, "file")} could not be read` : "";
-    line.textContent = `${end}: ${count(done, "file")} seen${lost}.${detail ? ` ${detail}` : ""}`;
+    const read = done ? `${count(done, "file")} looked into` : "nothing was new";
+    const lost = failed ? `, ${failed.toLocaleString("en")} could not be read` : "";
+    line.textContent = `${end}: ${read}${lost}.${detail ? ` ${detail}` : ""}`;
   }
 
   async function load() {

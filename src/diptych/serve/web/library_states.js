@@ -12,9 +12,13 @@ export function noLibrary() {
 }
 
 /** Where there is a library with nothing in it that could be found. */
-export function emptyLibrary({ photos }) {
-  const [title, text] = photos
-    ? ["The photos are not indexed for this model", "Bring the library up to date, and they can be found."]
-    : ["The library is empty", "Index a folder of photos, and they can be found by what is in them."];
+export function emptyLibrary(library) {
+  const [title, text] = explain(library);
   return emptyState(title, [text], make("a", { className: "button primary", href: "#library" }, "Go to the library"));
+}
+
+function explain({ photos, job }) {
+  if (job?.state === "running") return ["The photos are being indexed", "They can be found as soon as the first ones are in."];
+  if (photos) return ["The photos are not indexed for this model", "Bring the library up to date, and they can be found."];
+  return ["The library is empty", "Index a folder of photos, and they can be found by what is in them."];
 }

@@ -10,6 +10,8 @@ import { createSearchBox } from "./search_box.js";
 import { invitation } from "./search_states.js";
 import { showFailure, waiting } from "./states.js";
 
+const WHILE_INDEXING = 2_000; // milliseconds until an empty library that is being indexed is looked at again
+
 /** Mounts the Search view; what it returns is told of the link's parameters. */
 export function mount(element, server) {
   const pictures = new Map(); // dropped ones by number: a link cannot keep them
@@ -17,6 +19,7 @@ export function mount(element, server) {
   let library = null;
   let stale = false; // the library may have grown since
   let state = readState(new URLSearchParams());
+  let timer = 0;
   let shown = null; // the parameters that the results are of
 
   const box = createSearchBox({ onSubmit: (words) => go({ words }, true), onFiles: addPictures });
@@ -68,7 +71,7 @@ export function mount(element, server) {
     try {
       library = (await server.facts()).has_library ? await server.get("v1/library") : null;
     } catch (error) {
-      showFailure(body, error, () => show(new URLSearchParams(location.hash.split("?")[1])));
+      showFailure(body, error, showAgain);
       return false;
     }
     if (!library) {
@@ -77,7 +80,12 @@ export function mount(element, server) {
     }
     stale = !library.photos || !library.has_vectors;
     if (stale) body.replaceChildren(emptyLibrary(library));
+    if (stale && library.job?.state === "running") timer = setTimeout(showAgain, WHILE_INDEXING);
     return !stale;
+  }
+
+  function showAgain() {
+    return show(new URLSearchParams(location.hash.split("?")[1]));
   }
 
   function forgetLostPictures() {
@@ -89,6 +97,7 @@ export function mount(element, server) {
   }
 
   async function show(params) {
+    clearTimeout(timer);
     state = readState(params);
     forgetLostPictures();
     box.show(state);
@@ -107,7 +116,12 @@ export function mount(element, server) {
     body.replaceChildren(invitation(library, (words) => go({ words })));
   }
 
-  return { show, hide: () => (stale = true) };
+  function hide() {
+    clearTimeout(timer);
+    stale = true;
+  }
+
+  return { show, hide };
 }
 
 function photoTerm({ id }, sign) {

@@ -55,8 +55,8 @@ def _content(value: str | bytes) -> bytes | Problem:
     if isinstance(value, bytes):
         return value
     is_uri = value[:5].lower() == "data:"
-    head, _, text = value[5:].partition(",") if is_uri else ("", "", value)
-    if is_uri and not _MEDIA_TYPE.fullmatch(head[:200]):
+    head, comma, text = value[5:].partition(",") if is_uri else ("", "", value)
+    if is_uri and not (comma and _MEDIA_TYPE.fullmatch(head[:200])):
         return _unreadable("its data URI does not begin with data:image/TYPE;base64, such as data:image/png;base64,")
     try:
         return base64.b64decode(text, validate=True)

@@ -1,0 +1,138 @@
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from diptych.demo.photographs import find_photographs
+from diptych.library.library import PhotoLibrary
+from serve_command import ServeCommand
+
+LABELS = ["dog", "cat", "astronaut"]
+DESCRIBED = {"pet": ["a photo of a dog", "a photo of a cat"], "space": "an astronaut in a white suit"}
+PHOTO = base64.b64encode(find_photographs()[0].read_bytes()).decode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sets") / "library"
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[ServeCommand]:
+    with ServeCommand("--library", folder) as server:
+        yield server
+
+
+@pytest.fixture
+def keeper(server: ServeCommand) -> Iterator[httpx.Client]:
+    """Requests to a server with a library, which holds no label sets."""
+    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+        for found in client.get("/v1/label-sets").json()["label_sets"]:
+            assert client.delete(f"/v1/label-sets/{found['name']}").status_code == 204
+        yield client
+
+
+def detail(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    return str(response.json()["detail"])
+
+
+def test_a_label_set_is_made_listed_and_deleted(keeper: httpx.Client) -> None:
+    made = keeper.post("/v1/label-sets", json={"name": "our pets & co", "labels": LABELS, "templates": "imagenet-7"})
+    assert made.status_code == 201
+    assert made.headers["location"] == "/v1/label-sets/our%20pets%20%26%20co"
+    assert {**made.json(), "created_at": 0} == {
+        "name": "our pets & co",
+        "labels": LABELS,
+        "templates": "imagenet-7",
+        "created_at": 0,
+    }
+    assert keeper.get(made.headers["location"]).json() == made.json()
+    other = keeper.post("/v1/label-sets", json={"name": "another", "labels": DESCRIBED, "templates": ["{}", "a {}"]})
+    assert (other.json()["labels"], other.json()["templates"]) == (DESCRIBED, ["{}", "a {}"])
+    assert keeper.get("/v1/label-sets").json() == {"label_sets": [other.json(), made.json()]}
+    assert keeper.delete(made.headers["location"]).status_code == 204
+    assert keeper.get("/v1/label-sets").json() == {"label_sets": [other.json()]}
+    for ask in (keeper.get, keeper.delete):
+        assert detail(ask(made.headers["location"]), 404).startswith("There is no label set 'our pets & co': GET /v1/")
+
+
+@pytest.mark.parametrize(("labels", "templates"), [(LABELS, None), (LABELS, "imagenet-7"), (DESCRIBED, None)])
+def test_a_label_set_classifies_as_its_labels_do(
+    keeper: httpx.Client, labels: list[str] | dict[str, Any], templates: str | None
+) -> None:
+    chosen = {"labels": labels, "templates": templates}
+    assert keeper.post("/v1/label-sets", json={"name": "set", **chosen}).status_code == 201
+    for options in ({}, {"multi": True, "threshold": 0}):
+        expected = keeper.post("/v1/classify", json={"images": [PHOTO], **chosen, **options})
+        found = keeper.post("/v1/classify", json={"images": [PHOTO], "label_set": "set", **options})
+        assert found.json() == expected.json()
+        assert len(found.json()["results"][0]["labels"]) == len(labels)
+
+
+def test_the_text_work_of_a_set_is_done_when_it_is_made(keeper: httpx.Client) -> None:
+    def texts_asked_for() -> float:
+        lines = keeper.get("/metrics").text.splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith("diptych_text_cache_total{"))
+
+    keeper.post("/v1/label-sets", json={"name": "set", "labels": LABELS})
+    keeper.post("/v1/classify", json={"images": [PHOTO], "label_set": "set"})  # and its background is held from here on
+    before = texts_asked_for()
+    assert keeper.post("/v1/classify", json={"images": [PHOTO], "label_set": "set"}).status_code == 200
+    assert texts_asked_for() == before
+
+
+def test_label_sets_are_in_the_library(keeper: httpx.Client, folder: Path) -> None:
+    keeper.post("/v1/label-sets", json={"name": "set", "labels": LABELS})
+    with PhotoLibrary.open(folder) as library:
+        assert [found.name for found in library.label_sets()] == ["set"]
+        library.put_label_set("made elsewhere", ("a", "b"))
+    assert keeper.get("/v1/label-sets/made elsewhere").json()["labels"] == ["a", "b"]
+
+
+def test_a_name_is_given_once(keeper: httpx.Client) -> None:
+    assert keeper.post("/v1/label-sets", json={"name": "set", "labels": LABELS}).status_code == 201
+    again = keeper.post("/v1/label-sets", json={"name": "set", "labels": ["other"]})
+    assert detail(again, 409) == "There is a label set 'set' already: delete it first, or choose another name."
+    assert keeper.get("/v1/label-sets/set").json()["labels"] == LABELS
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"name": ""}, "/name: String should have at least 1 character."),
+        ({"name": "n" * 101}, "/name: String should have at most 100 characters."),
+        ({"name": "a/b"}, "name: it is printable, without slashes"),
+        ({"name": ".."}, "name: it is printable, without slashes"),
+        ({"name": "a\nb"}, "name: it is printable, without slashes"),
+        ({"name": " a"}, "name: it is printable, without slashes"),
+        ({"labels": []}, "labels is empty: give one at least."),
+        ({"labels": ["dog", ""]}, "1 of 2 labels cannot be used"),
+        ({"labels": ["bow wow " * 40]}, "1 of 1 labels are longer in their templates than the 77 tokens"),
+        ({"labels": ["dog"] * 1001}, "There are 1,001 labels"),
+        ({"templates": "/etc/passwd"}, "templates: there are no templates named '/etc/passwd'"),
+        ({"templates": ["{} {}"]}, "templates: A template must have one {}"),
+        ({"colour": 1}, "/colour: Extra inputs are not permitted."),
+    ],
+)
+def test_what_cannot_be_kept_is_said_and_nothing_is(keeper: httpx.Client, body: dict[str, Any], message: str) -> None:
+    response = keeper.post("/v1/label-sets", json={"name": "set", "labels": LABELS, **body})
+    assert message in detail(response, 422)
+    assert keeper.get("/v1/label-sets").json() == {"label_sets": []}
+
+
+def test_an_unknown_set_and_a_server_without_a_library_are_told(keeper: httpx.Client, client: httpx.Client) -> None:
+    body = {"images": [PHOTO], "label_set": "nowhere"}
+    assert detail(keeper.post("/v1/classify", json=body), 404).startswith("There is no label set 'nowhere'")
+    new = {"name": "set", "labels": LABELS}
+    for response in (
+        client.get("/v1/label-sets"),
+        client.get("/v1/label-sets/set"),
+        client.delete("/v1/label-sets/set"),
+        client.post("/v1/label-sets", json=new),
+    ):
+        assert detail(response, 404).startswith("This server has no photo library")

@@ -1,0 +1,156 @@
+"""Forms and JSON bodies, through an endpoint that takes both."""
+
+import asyncio
+import tempfile
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from pydantic import BaseModel
+
+from diptych.serve.config import ServeConfig
+from diptych.serve.multipart import read_request
+
+FORM = {"content-type": "multipart/form-data; boundary=abc"}
+PART = b'--abc\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+FILE = b'; filename="a.png"'
+
+
+def form(*parts: tuple[bytes, bytes, bytes], end: bytes = b"--abc--\r\n") -> bytes:
+    return b"".join(PART % part for part in parts) + end
+
+
+def detail(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    message = str(response.json()["detail"])
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
+def test_other_content_types_are_refused(client: httpx.Client, kind: str) -> None:
+    response = client.post("/v1/classify", content=b'{"images": [], "labels": ["a"]}', headers={"content-type": kind})
+    expected = f"The content type is {kind or 'not given'}: send application/json, or multipart/form-data with files"
+    assert detail(response, 415).startswith(expected)
+
+
+def test_a_content_type_may_have_capitals_and_parameters(client: httpx.Client) -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    response = client.post("/v1/classify", content=b'{"labels": ["a"]}', headers=headers)
+    assert detail(response, 422).startswith("There are no images")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "The body: Invalid JSON: EOF while parsing a value"),
+        (b"{", "The body: Invalid JSON: EOF while parsing an object"),
+        (b"[" * 100_000, "The body: Invalid JSON: recursion limit exceeded"),
+        (b'{"labels": ["\xff"]}', "The body: Invalid JSON: invalid unicode code point"),
+        (b'{"labels": ["\\ud800"]}', "The body: Invalid JSON: unexpected end of hex escape"),
+        (b"[]", "The body: Input should be an object."),
+        (b'{"labels": ["a"], "top": "many"}', "/top: Input should be a valid integer"),
+    ],
+)
+def test_json_that_is_none_is_refused(client: httpx.Client, content: bytes, message: str) -> None:
+    response = client.post("/v1/classify", content=content, headers={"content-type": "application/json"})
+    assert detail(response, 422).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "It breaks off before its last boundary."),
+        (b"words", "Invalid multipart data."),
+        (form((b"image", FILE, b"x"), end=b""), "It breaks off before its last boundary."),
+        (b"--abc\r\n\r\nx\r\n--abc--\r\n", 'The Content-Disposition header field "name" must be provided.'),
+        (b"--abc\r\n" + b"A: b\r\n" * 100 + b"\r\nx\r\n--abc--\r\n", "Invalid multipart data."),
+        (form((b"photo", FILE, b"x")), "A file is named 'photo': name the parts of files 'image'."),
+        (form(*[(b"image", FILE, b"x")] * 65), "Too many files. Maximum number of files is 64."),
+        (form(*[(b"labels", b"", b"x")] * 2001), "Too many fields. Maximum number of fields is 2000."),
+    ],
+)
+def test_a_broken_form_is_refused(client: httpx.Client, content: bytes, message: str) -> None:
+    assert detail(client.post("/v1/classify", content=content, headers=FORM), 422) == message
+
+
+def test_a_form_needs_a_boundary(client: httpx.Client) -> None:
+    response = client.post("/v1/classify", content=form(), headers={"content-type": "multipart/form-data"})
+    assert detail(response, 422) == "Missing boundary in multipart."
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([(b"top", b"", b"many")], "/top: Input should be a valid integer, unable to parse string as an integer."),
+        ([(b"top", b"", b"3"), (b"top", b"", b"4")], "/top: given more than once."),
+        ([(b"multi", b"", b"perhaps")], "/multi: Input should be a valid boolean, unable to interpret input."),
+        ([(b"labels", b"", b'{"dog": [')], "/labels: not valid JSON (EOF while parsing a list at line 1 column 9)."),
+        ([(b"image", b"", b"x")], "/image: Extra inputs are not permitted."),
+        ([(b"colour", b"", b"x")], "/colour: Extra inputs are not permitted."),
+    ],
+)
+def test_fields_of_a_form_are_checked_as_those_of_json(
+    client: httpx.Client, parts: list[tuple[bytes, bytes, bytes]], message: str
+) -> None:
+    content = form((b"image", FILE, b"x"), *parts)
+    assert detail(client.post("/v1/classify", content=content, headers=FORM), 422) == message
+
+
+def test_a_large_file_of_near_boundaries_arrives_whole(client: httpx.Client) -> None:
+    content = b"\r\n--ab" * 1_000_000
+    sent = form((b"image", FILE, content), (b"labels", b"", b"a"))
+    response = client.post("/v1/classify", content=sent, headers=FORM)
+    assert response.status_code == 200
+    error = response.json()["results"][0]["error"]["detail"]
+    assert error.startswith("image 0: not a file of JPEG")
+    assert error.endswith(repr(content[:16]))
+
+
+def test_no_part_is_written_to_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def roll_over(self: object) -> None:
+        raise AssertionError("a part went to disk")
+
+    class Nothing(BaseModel):
+        pass
+
+    app = FastAPI()
+    app.state.server = SimpleNamespace(config=ServeConfig())
+
+    @app.post("/")
+    async def count(request: Request) -> list[int]:
+        _, uploads = await read_request(request, Nothing)
+        return [len(upload) for upload in uploads]
+
+    async def post() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.post("/", content=form((b"image", FILE, bytes(20_000_000))), headers=FORM)
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", roll_over)
+    assert asyncio.run(post()).json() == [20_000_000]
+
+
+def both(client: httpx.Client, path: str) -> dict[str, Any]:
+    content: dict[str, Any] = client.get("/openapi.json").json()["paths"][path]["post"]["requestBody"]["content"]
+    return content
+
+
+@pytest.mark.parametrize("path", ["/v1/classify", "/v1/similarity"])
+def test_both_content_types_are_documented(client: httpx.Client, path: str) -> None:
+    content = both(client, path)
+    assert set(content) == {"application/json", "multipart/form-data"}
+    json_schema, form_schema = (content[kind]["schema"] for kind in ("application/json", "multipart/form-data"))
+    assert form_schema["properties"].keys() - json_schema["properties"].keys() == {"image"}
+    assert form_schema["properties"]["image"]["items"] == {"type": "string", "format": "binary"}
+    assert "$ref" not in str(content)
+
+
+@pytest.mark.parametrize("path", ["/v1/classify", "/v1/similarity"])
+def test_documented_examples_are_answered(client: httpx.Client, path: str) -> None:
+    for example in both(client, path)["application/json"]["schema"]["examples"]:
+        response = client.post(path, json=example)
+        assert response.status_code == 200, response.text
+        assert "image-" not in response.text

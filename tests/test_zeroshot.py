@@ -170,6 +170,16 @@ def test_labels_hold_each_by_itself(encoder: DualEncoder, photos: list[Path]) ->
         assert label.probability == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_background_may_be_features_already(encoder: DualEncoder, photos: list[Path]) -> None:
+    classifier, features = encoder.classifier(["dog", "cat"]), encoder.encode_images(photos[:3])
+    background = encoder.classifier(["boat", "tree", "house"]).class_features
+    found = classifier.rank_each(features, threshold=0, background=background)
+    assert found == classifier.rank_each(features, threshold=0, background=["boat", "tree", "dog", "house"])
+    for nothing in (background[:0], ["dog"], []):
+        with pytest.raises(ValueError, match="background must hold a text that is not a label"):
+            classifier.rank_each(features, background=nothing)
+
+
 def test_thresholds_may_differ_by_label(encoder: DualEncoder, photos: list[Path]) -> None:
     classifier = encoder.classifier(["dog", "cat"])
     (labels,) = classifier.predict_each(photos[:1], threshold={"dog": 1.0, "cat": 0.0})
@@ -194,6 +204,16 @@ def test_templates_by_name_string_list_and_file(tmp_path: Path) -> None:
     assert resolve_templates(["a {}", "the {}"]) == ("a {}", "the {}")
     assert resolve_templates(tmp_path / "mine.txt") == ("a {} in flight", "{}")
     assert resolve_templates(str(tmp_path / "mine.txt")) == ("a {} in flight", "{}")
+
+
+def test_templates_of_strangers_name_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "templates.txt"
+    path.write_text("a secret {}.")
+    assert resolve_templates(str(path)) == ("a secret {}.",)
+    with pytest.raises(ValueError, match="there are no templates named .*; a template of one's own has {}"):
+        resolve_templates(str(path), may_read=False)
+    assert resolve_templates("imagenet-7", may_read=False) == TEMPLATES["imagenet-7"]
+    assert resolve_templates("a {}", may_read=False) == ("a {}",)
 
 
 def test_braces_in_names_are_only_text() -> None:

@@ -22,7 +22,14 @@ from diptych.errors import DiptychError
 from diptych.library import photo_vectors
 from diptych.library.database import LibraryError
 from diptych.library.filters import Filters
-from diptych.library.labelling import Labelled, LabelRule, list_columns, to_record
+from diptych.library.labelling import (
+    Labelled,
+    LabelRule,
+    encode_background,
+    encode_everyday,
+    list_columns,
+    to_record,
+)
 from diptych.library.library import PhotoLibrary
 from diptych.library.results import Columns, check_results_path, open_results
 from diptych.library.target import open_target
@@ -268,3 +275,11 @@ def test_what_cannot_be_written_is_said_before_the_work(tmp_path: Path, monkeypa
     with pytest.raises(DiptychError, match=r"pip install 'diptych\[library\]'"):
         check_results_path(tmp_path / "rows.parquet")
     check_results_path(tmp_path / "rows.csv")
+
+
+def test_everyday_labels_are_encoded_whole_and_left_out_where_they_are_offered(encoder: TorchEncoder) -> None:
+    everyday = encode_everyday(encoder, None)
+    offered = (DEFAULT_LABELS[3], "something else", DEFAULT_LABELS[0])
+    left = encode_background(build_classifier(encoder, offered))
+    np.testing.assert_array_equal(left, np.delete(everyday, [0, 3], axis=0))
+    assert encode_background(build_classifier(encoder, DEFAULT_LABELS)).shape == (0, encoder.embed_dim)

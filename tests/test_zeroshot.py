@@ -210,7 +210,7 @@ def test_templates_of_strangers_name_no_file(tmp_path: Path) -> None:
     path = tmp_path / "templates.txt"
     path.write_text("a secret {}.")
     assert resolve_templates(str(path)) == ("a secret {}.",)
-    with pytest.raises(ValueError, match="there are no templates named .*; a template of one's own has {}"):
+    with pytest.raises(ValueError, match=r"there are no templates named .*; a template of one's own has \{\}"):
         resolve_templates(str(path), may_read=False)
     assert resolve_templates("imagenet-7", may_read=False) == TEMPLATES["imagenet-7"]
     assert resolve_templates("a {}", may_read=False) == ("a {}",)

@@ -16,13 +16,15 @@ import formats
 import seeded
 from chromium import find_chromium
 from diptych import DualEncoder
+from served_page import HAS_CURL
 
 collect_ignore = ["serve/browser"] if find_spec("playwright") is None else []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a browser where there is none."""
-    if find_chromium() is None and (left_out := [item for item in items if item.get_closest_marker("browser")]):
+    """Leave out what needs a program that is not there."""
+    missing = [name for name, is_there in (("browser", find_chromium()), ("curl", HAS_CURL)) if not is_there]
+    if left_out := [item for item in items if any(map(item.get_closest_marker, missing))]:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 
@@ -34,6 +36,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             "The tests of the web page are left out: they need Playwright's Python package and Chromium "
             "(Debian's chromium package, or its program's path in DIPTYCH_CHROMIUM)."
         )
+    if not HAS_CURL:
+        terminalreporter.write_line("The docs' examples with curl are left out: it is not installed.")
 
 
 @pytest.fixture(scope="session", autouse=True)

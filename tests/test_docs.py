@@ -4,6 +4,7 @@ How the blocks of a page are read, in their order, in one namespace and one fold
   ```python   is executed: `expression  # -> value` must have that repr, `statement  # raises Error: text` raise that.
   ```console  runs each `$ diptych ...` line through the command: exit status 0, or what `$ echo $?` shows after it.
               What is printed below a line is its output; `...` on a line of its own stands for lines left out.
+              `$ diptych serve ...` runs until the page ends, and lines with curl ask it (served_page.py).
   ```text     is not code.
 A comment on the line before a block changes that: `<!-- not run: reason -->` (counted in NOT_RUN), `<!-- numbers:
 reason -->` (of the output only the words must agree), `<!-- file: name -->` (the block is written to that file).
@@ -13,13 +14,14 @@ import ast
 import io
 import re
 import shlex
+import shutil
 import sys
 import tomllib
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,14 +37,21 @@ from diptych import DualEncoder, ZeroShotClassifier
 from diptych.checkpoints import hub
 from diptych.cli import main
 from diptych.cli.app import app
+from diptych.demo.photographs import find_photographs
 from diptych.files import cache_dir
 from seeded import Family, Tower
+from served_page import ServedPage, agree
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "diptych"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGE_NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 OWNERS = {"encoder": DualEncoder, "classifier": ZeroShotClassifier}  # what these names mean on every page
+
+HOLIDAY = {  # what the demo's photographs are called on the pages
+    **{"astronaut.png": "astronaut.png", "chelsea.png": "cat.png", "coffee.png": "coffee.png"},
+    **{"rocket.jpg": "rocket.jpg", "china.jpg": "temple.jpg", "flower.jpg": "flower.jpg"},
+}
 
 # Blocks that nothing here can run, by page and reason. A new one is to be counted here.
 NOT_RUN = {
@@ -53,6 +62,7 @@ NOT_RUN = {
     "docs/pretraining.md": {"installs packages": 1, "starts several processes": 1},
     "docs/postcard.md": {"needs the training sets": 1},
     "docs/quickstart.md": {"installs packages": 1},
+    "docs/serving.md": {"installs packages": 1, "needs its own name": 1, "needs a container engine": 1},
 }
 
 
@@ -132,7 +142,10 @@ def _snapshot(cache: Path, repo: str) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: photo.jpg, CLIP.png, photos/ with six more, broken.jpg; and the models in the caches."""
+    """The working folder: photo.jpg, CLIP.png, photos/ with six more, broken.jpg; and the models in the caches.
+
+    These are drawn; holiday/ has six real photographs.
+    """
     monkeypatch.setenv("DIPTYCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(published / "hub"))
@@ -145,24 +158,44 @@ def folder(tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Image.fromarray(seeded.seeded_image(480, 640, seed=6)).save(work / "photo.jpg")
     Image.open(work / "photo.jpg").save(work / "CLIP.png")
     (work / "broken.jpg").write_bytes((work / "photo.jpg").read_bytes()[:5000])
+    (work / "holiday").mkdir()
+    for photo in find_photographs():
+        if photo.name in HOLIDAY:
+            shutil.copyfile(photo, work / "holiday" / HOLIDAY[photo.name])
     monkeypatch.chdir(work)
     return work
+
+
+@pytest.fixture
+def served() -> Iterator[ServedPage]:
+    """The server that a page starts."""
+    page = ServedPage()
+    yield page
+    page.close()
 
 
 # ---- running a page
 
 
-@pytest.mark.parametrize("name", PAGE_NAMES)
-def test_every_block_runs_as_printed(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_curl(name: str) -> bool:
+    return any(re.search(r"^\$ .*\bcurl ", block.text, re.MULTILINE) for block in blocks(ROOT / name))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.curl] if with_curl(name) else []) for name in PAGE_NAMES]
+)
+def test_every_block_runs_as_printed(
+    name: str, folder: Path, served: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     namespace: dict[str, object] = {"__name__": "page"}
     for block in blocks(ROOT / name):
         where = f"{name}:{block.line}"
         if block.note.startswith("file: "):
             (folder / block.note.removeprefix("file: ")).write_text(block.text + "\n", encoding="utf-8")
         elif block.is_run and block.language == "python":
-            run_python(block, where, namespace)
+            run_python(replace(block, text=served.located(block.text)), where, namespace)
         elif block.is_run and block.language == "console":
-            run_console(block, where, monkeypatch)
+            run_console(block, where, served, monkeypatch)
         elif block.is_run:
             assert block.language in ("text", "toml", "json"), f"{where}: {block.language} is not run"
             assert not re.search(r"^(\$|import|from) ", block.text, re.MULTILINE), f"{where}: this is code"
@@ -194,7 +227,7 @@ def _execute(statement: ast.stmt, where: str, namespace: dict[str, object]) -> t
             return None, error
 
 
-def run_console(block: Block, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_console(block: Block, where: str, served: ServedPage, monkeypatch: pytest.MonkeyPatch) -> None:
     status = 0
     for line, expected, is_status_shown in _commands(block.text):
         words = shlex.split(line)
@@ -202,6 +235,13 @@ def run_console(block: Block, where: str, monkeypatch: pytest.MonkeyPatch) -> No
             monkeypatch.setenv(*words[1].split("=", maxsplit=1))
         elif line == "echo $?":
             assert expected == [str(status)], f"{where}: {line}: {status}"
+        elif re.search(r"\bcurl ", line):
+            status, output = served.ask(line)
+            assert is_status_shown or status == 0, f"{where}: {line}\nexit status {status}\n{output}"
+            assert agree("\n".join(expected), output), f"{where}: {line}\nprinted\n{output}"
+        elif words[:2] == ["diptych", "serve"]:
+            said = served.start(words[2:])
+            assert expected in ([], [said]), f"{where}: {line}\n{said}"
         else:
             assert words[0] == "diptych", f"{where}: only diptych can be run: {line}"
             status, output = run_diptych(words[1:], monkeypatch)

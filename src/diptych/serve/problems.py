@@ -98,10 +98,16 @@ _PLAIN = {
 
 def invalid(errors: Sequence[Any]) -> Problem:
     """The problem of a request that is not as its schema has it; the values themselves are not repeated."""
-    items = [{"field": _pointer(error["loc"]), "detail": str(error["msg"])[:300]} for error in errors[:20]]
+    items = [_fault(error) for error in errors[:20]]
     first = items[0]
     detail = f"{first['field'] or 'The body'}: {first['detail']}."
     return Problem(422, "invalid-request", "The request is not valid", detail, items=items)
+
+
+def _fault(error: Mapping[str, Any]) -> dict[str, str]:
+    if error.get("type") == "json_invalid" and len(error["loc"]) > 1:  # FastAPI's: the place is a character's
+        return {"field": "", "detail": f"no valid JSON from character {error['loc'][-1]} on"}
+    return {"field": _pointer(error["loc"]), "detail": str(error["msg"])[:300]}
 
 
 def _pointer(place: Sequence[object]) -> str:

@@ -15,7 +15,7 @@ from diptych.serve.problems import Problem
 from diptych.serve.root_names import RootNames
 from diptych.serve.state import Server, server_of
 
-router = APIRouter(prefix="/v1", tags=["library"])
+router = APIRouter(tags=["library"])
 Shared = Annotated[Server, Depends(server_of)]
 
 
@@ -51,7 +51,7 @@ class Jobs(BaseModel):
     jobs: list[Job]
 
 
-@router.post("/index", status_code=202)
+@router.post("/v1/index", status_code=202)
 async def start_indexing(asked: IndexRequest, server: Shared, response: Response) -> Job:
     """Bring the library to what its roots hold now. It goes on in the background: ask for the job again."""
     library = server.need_library()
@@ -79,21 +79,21 @@ async def start_indexing(asked: IndexRequest, server: Shared, response: Response
     return describe_job(job)
 
 
-@router.get("/jobs")
+@router.get("/v1/jobs")
 async def list_jobs(server: Shared) -> Jobs:
     """All jobs since the server's start, the newest first."""
     server.need_library()
     return Jobs(jobs=[describe_job(job) for job in server.jobs.newest_first])
 
 
-@router.get("/jobs/{id}")
+@router.get("/v1/jobs/{id}")
 async def get_job(id: str, server: Shared) -> Job:
     """How far a job is, or how it ended."""
     server.need_library()
     return describe_job(server.jobs.find(id))
 
 
-@router.delete("/jobs/{id}")
+@router.delete("/v1/jobs/{id}")
 async def stop_job(id: str, server: Shared) -> Job:
     """Have a job keep what is done and end. The next one goes on where it was."""
     server.need_library()

@@ -133,8 +133,8 @@ class DualEncoder:
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
         """(N, E) float32 unit rows, in the order of `texts`.
 
-        Texts over the context length are cut, with one warning that counts them; `on_long="error"` raises
-        TextTooLongError instead.
+        Texts over the context length are cut, with one warning that counts them; `on_long="cut"` says nothing, and
+        "error" raises TextTooLongError instead.
         """
         return self.encoder.encode_texts(texts, on_long=on_long, progress=progress)
 

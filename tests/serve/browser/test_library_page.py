@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from serve_command import ServeCommand
+from serve_command import StartServer
 
 pytestmark = pytest.mark.browser
 
@@ -30,36 +30,40 @@ def test_failures_are_listed_with_their_reasons(page: Page, searched: str) -> No
     expect(row).to_contain_text(re.compile("cannot|damaged|not an image|unread", re.IGNORECASE))
 
 
-def test_an_empty_library_is_filled_from_the_page(page: Page, photographs: Path, tmp_path: Path) -> None:
-    with ServeCommand("--library", tmp_path / "library", f"--root=holiday={photographs / 'holiday'}") as server:
-        page.goto(f"{server.url}/")
-        expect(page.get_by_role("heading", name="The library is empty")).to_be_visible()
-        page.get_by_role("link", name="Go to the library").click()
-        page.get_by_role("button", name="Bring holiday up to date").click()
-        expect(page.get_by_role("heading", name="Bringing holiday up to date")).to_be_visible()
-        expect(page.get_by_role("progressbar")).to_be_visible()
-        expect(page.get_by_role("button", name="Bring all up to date")).to_be_disabled()
-        expect(page.get_by_role("status").filter(has_text="Up to date:")).to_be_visible(timeout=INDEXING_MS)
-        expect(page.locator(".total")).to_have_text("15 photos")
-        page.get_by_role("link", name="Search", exact=True).click()
-        expect(page.get_by_text("Search 15 photos")).to_be_visible()
+def test_an_empty_library_is_filled_from_the_page(
+    start_server: StartServer, page: Page, photographs: Path, tmp_path: Path
+) -> None:
+    server = start_server("--library", tmp_path / "library", f"--root=holiday={photographs / 'holiday'}")
+    page.goto(f"{server.url}/")
+    expect(page.get_by_role("heading", name="The library is empty")).to_be_visible()
+    page.get_by_role("link", name="Go to the library").click()
+    page.get_by_role("button", name="Bring holiday up to date").click()
+    expect(page.get_by_role("heading", name="Bringing holiday up to date")).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("button", name="Bring all up to date")).to_be_disabled()
+    expect(page.get_by_role("status").filter(has_text="Up to date:")).to_be_visible(timeout=INDEXING_MS)
+    expect(page.locator(".total")).to_have_text("15 photos")
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.get_by_text("Search 15 photos")).to_be_visible()
 
 
-def test_a_search_waits_for_the_first_photos(page: Page, photographs: Path, tmp_path: Path) -> None:
-    with ServeCommand("--library", tmp_path / "library", f"--root=holiday={photographs / 'holiday'}") as server:
-        assert page.request.post(f"{server.url}/v1/index", data={}).status == 202
-        page.goto(f"{server.url}/#search?q=a+cat")
-        expect(page.get_by_role("heading", name="The photos are being indexed")).to_be_visible()
-        expect(page.locator(".hit")).to_have_count(15, timeout=INDEXING_MS)
+def test_a_search_waits_for_the_first_photos(
+    start_server: StartServer, page: Page, photographs: Path, tmp_path: Path
+) -> None:
+    server = start_server("--library", tmp_path / "library", f"--root=holiday={photographs / 'holiday'}")
+    assert page.request.post(f"{server.url}/v1/index", data={}).status == 202
+    page.goto(f"{server.url}/#search?q=a+cat")
+    expect(page.get_by_role("heading", name="The photos are being indexed")).to_be_visible()
+    expect(page.locator(".hit")).to_have_count(15, timeout=INDEXING_MS)
 
 
-def test_indexing_can_be_stopped(page: Page, photographs: Path, tmp_path: Path) -> None:
-    with ServeCommand("--library", tmp_path / "library", f"--root=corners={photographs / 'corners'}") as server:
-        page.goto(f"{server.url}/#library")
-        page.get_by_role("button", name="Bring all up to date").click()
-        page.get_by_role("button", name="Stop").click()
-        expect(page.get_by_role("status").filter(has_text="Stopped:")).to_be_visible(timeout=INDEXING_MS)
-        expect(page.get_by_role("button", name="Bring all up to date")).to_be_enabled()
+def test_indexing_can_be_stopped(start_server: StartServer, page: Page, photographs: Path, tmp_path: Path) -> None:
+    server = start_server("--library", tmp_path / "library", f"--root=corners={photographs / 'corners'}")
+    page.goto(f"{server.url}/#library")
+    page.get_by_role("button", name="Bring all up to date").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("status").filter(has_text="Stopped:")).to_be_visible(timeout=INDEXING_MS)
+    expect(page.get_by_role("button", name="Bring all up to date")).to_be_enabled()
 
 
 def test_progress_has_a_rate_and_the_time_that_is_left(page: Page, searched: str) -> None:

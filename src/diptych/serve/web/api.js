@@ -45,12 +45,18 @@ async function request(path, options) {
   if (response.status === 401) return signIn();
   const answer = await readJson(response);
   if (response.ok) return answer;
-  throw new Problem(answer ?? { title: "The server failed", detail: `It answered ${response.status}.`, status: response.status });
+  throw new Problem(
+    answer ?? { title: "The server failed", detail: `It answered ${response.status}.`, status: response.status },
+  );
 }
 
 async function send(path, { headers = {}, ...options }) {
   try {
-    return await fetch(path, { credentials: "same-origin", headers: { Accept: "application/json", ...headers }, ...options });
+    return await fetch(path, {
+      credentials: "same-origin",
+      headers: { Accept: "application/json", ...headers },
+      ...options,
+    });
   } catch (error) {
     if (wasStopped(error)) throw error;
     throw new Problem({ title: "Not reached", detail: "The server does not answer. Is it still running?" });

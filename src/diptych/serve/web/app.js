@@ -1,4 +1,4 @@
-// The page's frame: which view is in sight. Each is loaded on its first visit and kept, so that coming back loses nothing.
+// The page's frame: which view is in sight. Each is loaded on its first visit and kept: coming back loses nothing.
 import { connect } from "./api.js";
 import { make } from "./dom.js";
 import { showFailure } from "./states.js";

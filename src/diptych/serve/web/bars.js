@@ -29,7 +29,12 @@ function keyOf({ key, name }) {
 
 function create(kept, key) {
   const bar = make("span", { className: "fill" });
-  const parts = { bar, name: make("span", { className: "name" }), value: make("span", { className: "number" }), cosine: make("span", { className: "number pale" }) };
+  const parts = {
+    bar,
+    name: make("span", { className: "name" }),
+    value: make("span", { className: "number" }),
+    cosine: make("span", { className: "number pale" }),
+  };
   const row = make(
     "li",
     { className: "bar" },
@@ -71,6 +76,10 @@ function slide(kept, before) {
   if (calm.matches) return;
   for (const [key, row] of kept) {
     const distance = (before.get(key) ?? row.offsetTop) - row.offsetTop;
-    if (distance) row.animate([{ transform: `translateY(${distance}px)` }, { transform: "none" }], { duration: 180, easing: "ease-out" });
+    if (distance)
+      row.animate([{ transform: `translateY(${distance}px)` }, { transform: "none" }], {
+        duration: 180,
+        easing: "ease-out",
+      });
   }
 }

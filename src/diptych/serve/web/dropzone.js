@@ -41,7 +41,9 @@ function holdsFiles(event) {
 }
 
 function pictureFiles(files) {
-  return [...files].filter((file) => file.type.startsWith("image/") || /\.(heic|heif|avif|jxl|tiff?)$/i.test(file.name));
+  return [...files].filter(
+    (file) => file.type.startsWith("image/") || /\.(heic|heif|avif|jxl|tiff?)$/i.test(file.name),
+  );
 }
 
 /** A button that opens the system's chooser of pictures; `className` and `label` are its own. */
@@ -53,7 +55,12 @@ export function pictureButton(label, onFiles, { multiple = true, className = "",
     if (files.length) onFiles(files);
   });
   const text = make("span", { className: showsLabel ? "" : "visually-hidden" }, label);
-  const button = make("button", { type: "button", className, title: label, on: { click: () => input.click() } }, icon("picture"), text);
+  const button = make(
+    "button",
+    { type: "button", className, title: label, on: { click: () => input.click() } },
+    icon("picture"),
+    text,
+  );
   return make("span", { className: "picture-button" }, button, input);
 }
 

@@ -4,7 +4,7 @@ import { failure } from "./states.js";
 
 const TOP = 100;
 
-/** A section that `load()` fills; `onRetry()` comes when the user wants them tried again. Hidden while there are none. */
+/** A section that `load()` fills, hidden while there are none; `onRetry()` comes when they shall be tried again. */
 export function createFailures(server, { onRetry }) {
   const title = make("h2", {});
   const retry = make("button", { type: "button", on: { click: onRetry } }, "Try them again");
@@ -13,13 +13,24 @@ export function createFailures(server, { onRetry }) {
   const table = make("table", {}, make("thead", {}, head), rows);
   const more = make("button", { type: "button", className: "quiet", on: { click: next } }, "Show more");
   const problem = make("div", {});
-  const element = make("section", { className: "failures", ariaLabel: "Failures", hidden: true }, make("div", { className: "failures-head" }, title, retry), table, more, problem);
+  const element = make(
+    "section",
+    { className: "failures", ariaLabel: "Failures", hidden: true },
+    make("div", { className: "failures-head" }, title, retry),
+    table,
+    more,
+    problem,
+  );
 
   async function next() {
     problem.replaceChildren();
     try {
       const { failures, total } = await server.get(`v1/library/failures?top=${TOP}&skip=${rows.childElementCount}`);
-      rows.append(...failures.map(({ root, name, reason }) => make("tr", {}, ...[root, name, reason].map((text) => make("td", {}, text)))));
+      rows.append(
+        ...failures.map(({ root, name, reason }) =>
+          make("tr", {}, ...[root, name, reason].map((text) => make("td", {}, text))),
+        ),
+      );
       title.textContent = `Could not be read (${total.toLocaleString("en")})`;
       element.hidden = total === 0;
       more.hidden = !failures.length || rows.childElementCount >= total;

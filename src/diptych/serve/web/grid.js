@@ -1,4 +1,4 @@
-// The photos that were found, in rows of equal height. The rows are CSS (style.css, `.grid`): each photo gives its ratio.
+// The photos that were found, in rows of equal height. The rows are CSS (search.css, `.grid`): photos give their ratio.
 import { iconButton, make } from "./dom.js";
 import { clock, relevance, shortName, thumbnail } from "./hits.js";
 
@@ -32,8 +32,13 @@ export function createGrid(element, { onOpen, onAlike, onTerm, onEnd }) {
 
 function cell(hit, index, { onOpen, onAlike, onTerm }) {
   const name = shortName(hit);
-  const open = make("button", { type: "button", className: "open", on: { click: () => onOpen(index) } }, photo(hit, index));
-  if (hit.second !== null && hit.second !== undefined) open.append(make("span", { className: "second" }, clock(hit.second)));
+  const open = make(
+    "button",
+    { type: "button", className: "open", on: { click: () => onOpen(index) } },
+    photo(hit, index),
+  );
+  if (hit.second !== null && hit.second !== undefined)
+    open.append(make("span", { className: "second" }, clock(hit.second)));
   const item = make(
     "li",
     { className: "hit" },

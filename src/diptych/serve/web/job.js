@@ -11,7 +11,15 @@ export function createJob(server, { onEnd }) {
   const numbers = make("p", { className: "pale number" });
   const stop = make("button", { type: "button", on: { click: end } }, "Stop");
   const problem = make("div", {});
-  const element = make("section", { className: "card job", ariaLabel: "Indexing", hidden: true }, title, stop, bar, numbers, problem);
+  const element = make(
+    "section",
+    { className: "card job", ariaLabel: "Indexing", hidden: true },
+    title,
+    stop,
+    bar,
+    numbers,
+    problem,
+  );
   let [current, timer] = [null, null];
 
   function follow(job) {

@@ -64,22 +64,52 @@ export function mount(element, server) {
 }
 
 function headline({ photos, model, roots }, running, onAll) {
-  const all = make("button", { type: "button", className: "primary", disabled: running, on: { click: onAll } }, "Bring all up to date");
+  const all = make(
+    "button",
+    { type: "button", className: "primary", disabled: running, on: { click: onAll } },
+    "Bring all up to date",
+  );
   const able = roots.filter(({ can_index: can }) => can).length;
   return [
-    make("div", {}, make("p", { className: "total" }, count(photos, "photo")), make("p", { className: "pale" }, `Indexed with ${model}`)),
-    able ? all : make("p", { className: "pale" }, "To index folders from here, start the server with ", make("code", {}, "--root NAME=FOLDER"), "."),
+    make(
+      "div",
+      {},
+      make("p", { className: "total" }, count(photos, "photo")),
+      make("p", { className: "pale" }, `Indexed with ${model}`),
+    ),
+    able
+      ? all
+      : make(
+          "p",
+          { className: "pale" },
+          "To index folders from here, start the server with ",
+          make("code", {}, "--root NAME=FOLDER"),
+          ".",
+        ),
   ];
 }
 
 function rootCard({ name, kind, photos, failures, scanned_at: scannedAt, can_index: can }, running, onIndex) {
   const label = `Bring ${name} up to date`;
-  const press = make("button", { type: "button", disabled: running, title: label, ariaLabel: label, on: { click: onIndex } }, "Bring up to date");
-  const facts = [count(photos, "photo"), failures ? count(failures, "failure") : null, scannedAt ? `read ${when(scannedAt)}` : "not read yet"];
+  const press = make(
+    "button",
+    { type: "button", disabled: running, title: label, ariaLabel: label, on: { click: onIndex } },
+    "Bring up to date",
+  );
+  const facts = [
+    count(photos, "photo"),
+    failures ? count(failures, "failure") : null,
+    scannedAt ? `read ${when(scannedAt)}` : "not read yet",
+  ];
   return make(
     "li",
     { className: "card root" },
-    make("div", {}, make("h2", {}, name), make("p", { className: "pale" }, [kind, ...facts].filter(Boolean).join(" · "))),
+    make(
+      "div",
+      {},
+      make("h2", {}, name),
+      make("p", { className: "pale" }, [kind, ...facts].filter(Boolean).join(" · ")),
+    ),
     can ? press : null,
   );
 }

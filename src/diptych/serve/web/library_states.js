@@ -18,7 +18,9 @@ export function emptyLibrary(library) {
 }
 
 function explain({ photos, job }) {
-  if (job?.state === "running") return ["The photos are being indexed", "They can be found as soon as the first ones are in."];
-  if (photos) return ["The photos are not indexed for this model", "Bring the library up to date, and they can be found."];
+  if (job?.state === "running")
+    return ["The photos are being indexed", "They can be found as soon as the first ones are in."];
+  if (photos)
+    return ["The photos are not indexed for this model", "Bring the library up to date, and they can be found."];
   return ["The library is empty", "Index a folder of photos, and they can be found by what is in them."];
 }

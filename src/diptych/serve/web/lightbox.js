@@ -1,7 +1,8 @@
 // One photo, large, with what is known of it. Arrow keys go on, Escape closes.
-import { icon, iconButton, make } from "./dom.js";
-import { clock, relevance, shortName, thumbnail } from "./hits.js";
 import { wasStopped } from "./api.js";
+import { icon, iconButton, make } from "./dom.js";
+import { shortName, thumbnail } from "./hits.js";
+import { describePhoto } from "./photo_facts.js";
 
 /** A lightbox in `element`. `open(pages, index, more)` shows a hit of pages (pages.js), `more()` fetches the next.
  *
@@ -11,7 +12,10 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
   const image = make("img", { className: "large", decoding: "async" });
   const title = make("h2", { id: "lightbox-title" });
   const details = make("dl", {});
-  const [before, after] = [iconButton("before", "Previous photo", () => go(-1), "before"), iconButton("after", "Next photo", () => go(1), "after")];
+  const [before, after] = [
+    iconButton("before", "Previous photo", () => go(-1), "before"),
+    iconButton("after", "Next photo", () => go(1), "after"),
+  ];
   const original = make("a", { className: "button", target: "_blank", rel: "noopener" }, "Open the original");
   const aside = make(
     "div",
@@ -29,7 +33,13 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
   );
   const stage = make("div", { className: "stage" }, image, before, after);
   const close = iconButton("close", "Close", () => dialog.close(), "close");
-  const dialog = make("dialog", { className: "lightbox", tabIndex: -1, autofocus: true, attrs: { "aria-labelledby": "lightbox-title" } }, stage, aside, close);
+  const dialog = make(
+    "dialog",
+    { className: "lightbox", tabIndex: -1, autofocus: true, attrs: { "aria-labelledby": "lightbox-title" } },
+    stage,
+    aside,
+    close,
+  );
   element.append(dialog);
   let [pages, index, more] = [null, 0, null];
   let asked = new AbortController();
@@ -58,14 +68,14 @@ export function createLightbox(element, server, { onAlike, onTerm, onClose }) {
     title.textContent = shortName(hit);
     original.href = `v1/photos/${hit.id}/original`;
     showImage(image, hit);
-    details.replaceChildren(...rows(hit));
+    details.replaceChildren(...describePhoto(hit));
     asked.abort();
     asked = new AbortController();
     try {
       const facts = await server.get(`v1/photos/${hit.id}`, { signal: asked.signal });
-      details.replaceChildren(...rows({ ...facts, ...hit }));
+      details.replaceChildren(...describePhoto({ ...facts, ...hit }));
     } catch (error) {
-      if (!wasStopped(error)) details.append(...row("Details", error.message));
+      if (!wasStopped(error)) details.append(make("dt", {}, "Details"), make("dd", {}, error.message));
     }
   }
 
@@ -97,28 +107,4 @@ function showImage(image, hit) {
   [image.width, image.height] = [hit.width, hit.height];
   image.style.setProperty("--small", `url("${new URL(thumbnail(hit, 512), document.baseURI)}")`);
   image.src = thumbnail(hit, side);
-}
-
-function rows(hit) {
-  const facts = [
-    ["Caption", hit.text],
-    ["Fits", relevance(hit)],
-    ["In", `${hit.root}: ${hit.name}`],
-    ["Taken", hit.taken_at?.replace("T", " ")],
-    ["At", hit.second === null || hit.second === undefined ? null : clock(hit.second) + (hit.seconds ? ` of ${clock(hit.seconds)}` : "")],
-    ["Camera", hit.camera],
-    ["Size", `${hit.width} × ${hit.height}${hit.format ? `, ${hit.format}` : ""}${hit.size ? `, ${megabytes(hit.size)}` : ""}`],
-    ["Place", Number.isFinite(hit.latitude) ? `${hit.latitude.toFixed(4)}, ${hit.longitude.toFixed(4)}` : null],
-    ...Object.entries(hit.fields ?? {}).map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : String(value)]),
-    ["Number", `photo:${hit.id}`],
-  ];
-  return facts.filter(([, value]) => value).flatMap(([name, value]) => row(name, value));
-}
-
-function row(name, value) {
-  return [make("dt", {}, name), make("dd", {}, value)];
-}
-
-function megabytes(bytes) {
-  return bytes < 100_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -1,4 +1,4 @@
-// What is looked for: words in the library's own language, terms (chips) with their signs, and filters. Kept in the link.
+// What is looked for: words in the library's own language, terms (chips) with their signs, and filters.
 
 const FILTERS = ["since", "until", "camera", "format", "min_side", "place", "km", "root"];
 const WEIGHTED = /^(?:(\d+(?:\.\d+)?):)?(words|photo|picture):(.+)$/s;

@@ -54,7 +54,12 @@ export function createResults(element, server, { pictures, onAlike, onTerm }) {
       line.textContent = "";
       return place.replaceChildren(emptyState("No photos here", ["No photo passes these filters."]));
     }
-    grid = createGrid(place, { onOpen: (index) => lightbox.open(pages, index, next), onAlike: moveOn(onAlike), onTerm: moveOn(onTerm), onEnd: next });
+    grid = createGrid(place, {
+      onOpen: (index) => lightbox.open(pages, index, next),
+      onAlike: moveOn(onAlike),
+      onTerm: moveOn(onTerm),
+      onEnd: next,
+    });
     if (nothingMatches) grid.dim();
     grid.add(pages.hits);
     tell(nothingMatches);

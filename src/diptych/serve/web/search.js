@@ -37,7 +37,8 @@ export function mount(element, server) {
   function go(part, again = false) {
     const params = writeState({ ...state, ...part });
     const hash = `#search${params.size ? `?${params}` : ""}`;
-    if (hash !== (location.hash || "#search")) location.hash = hash; // and show() follows
+    if (hash !== (location.hash || "#search"))
+      location.hash = hash; // and show() follows
     else if (again) run();
   }
 
@@ -93,7 +94,13 @@ export function mount(element, server) {
     const lost = kept.length < state.terms.length;
     state = { ...state, terms: kept };
     const holds = kept.some(({ kind }) => kind === "picture");
-    box.say(lost ? "A picture of this link was not kept: drop it again." : holds ? "The link does not keep pictures that you drop." : "");
+    box.say(
+      lost
+        ? "A picture of this link was not kept: drop it again."
+        : holds
+          ? "The link does not keep pictures that you drop."
+          : "",
+    );
   }
 
   async function show(params) {

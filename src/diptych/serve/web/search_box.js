@@ -20,7 +20,12 @@ export function createSearchBox({ onSubmit, onFiles }) {
   const submit = make("button", { className: "primary" }, "Search");
   const picture = pictureButton("Search by a picture", onFiles, { className: "icon-button quiet", showsLabel: false });
   const [chips, filters] = [make("div", { className: "terms" }), make("div", { className: "filter-place" })];
-  const opener = make("button", { type: "button", className: "quiet small filter-opener", ariaExpanded: "false" }, icon("filters"), "Filters");
+  const opener = make(
+    "button",
+    { type: "button", className: "quiet small filter-opener", ariaExpanded: "false" },
+    icon("filters"),
+    "Filters",
+  );
   const note = make("p", { className: "note pale", role: "status" });
   const form = make(
     "form",

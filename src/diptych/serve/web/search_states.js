@@ -6,7 +6,9 @@ const EXAMPLES = ["people laughing", "a dog in the snow", "sunset over water", "
 
 /** Before the first search. */
 export function invitation({ photos }, onExample) {
-  const examples = EXAMPLES.map((words) => make("button", { type: "button", on: { click: () => onExample(words) } }, words));
+  const examples = EXAMPLES.map((words) =>
+    make("button", { type: "button", on: { click: () => onExample(words) } }, words),
+  );
   return emptyState(
     `Search ${count(photos, "photo")}`,
     ["Say what is in the picture, in plain words. Or drop, paste or pick a picture to find others like it."],

@@ -8,7 +8,9 @@ export function showFailure(element, error, again) {
 
 /** An error as an element that screen readers announce. */
 export function failure(error, again) {
-  const retry = again ? make("button", { type: "button", className: "again", on: { click: again } }, "Try again") : null;
+  const retry = again
+    ? make("button", { type: "button", className: "again", on: { click: again } }, "Try again")
+    : null;
   return make(
     "div",
     { className: "notice failed", role: "alert" },

@@ -437,3 +437,16 @@ def test_a_check_measures_the_background_again(library: PhotoLibrary, photos: Pa
     assert [fault.partition(":")[0] for fault in library.check().faults] == [
         "the background of postcard is not as measured"
     ]
+
+
+def test_what_there_is_to_filter_by_is_always_of_now(library: PhotoLibrary, photos: Path) -> None:
+    indexed(library, photos)
+    assert library.formats() == library.formats() == ["JPEG"]
+    with Image.open(photos / "coffee.jpg") as picture:
+        picture.save(photos / "coffee.png")
+    indexed(library, photos)  # by its own connection
+    assert library.formats() == ["JPEG", "PNG"]
+    (photos / "coffee.png").unlink()
+    with PhotoLibrary.open(library.folder) as other:
+        indexed(other, photos)
+    assert library.formats() == ["JPEG"]

@@ -23,6 +23,7 @@ from diptych.library.exporting import export_library, exported_model
 from diptych.library.filters import Filters
 from diptych.library.importing import ImportReport, Place, import_embeddings
 from diptych.library.indexing import IndexReport, index
+from diptych.library.kept_lists import KeptLists
 from diptych.library.known_roots import known_roots, settle_roots
 from diptych.library.label_sets import Labels, LabelSet
 from diptych.library.lock import only_writer
@@ -60,6 +61,7 @@ class PhotoLibrary:
         self._database = database
         self._model_name = model
         self._encoders = Encoders(encoder, **loading)
+        self._lists = KeptLists(database)
         self._matrices: dict[int, Matrix] = {}  # by model
         self._backgrounds: dict[int, tuple[Matrix, Background | None]] = {}  # by model, with the matrix that it is of
 
@@ -215,15 +217,15 @@ class PhotoLibrary:
 
     def formats(self) -> list[str]:
         """The formats of the photos, that of the most first."""
-        return upkeep.list_formats(self._database)
+        return self._lists.get(upkeep.list_formats)
 
     def cameras(self) -> list[str]:
         """The cameras that the photos name, that of the most first."""
-        return upkeep.list_cameras(self._database)
+        return self._lists.get(upkeep.list_cameras)
 
     def field_names(self) -> list[str]:
         """The columns of catalogues that photos can be filtered by, that of the most first."""
-        return upkeep.list_field_names(self._database)
+        return self._lists.get(upkeep.list_field_names)
 
     def clusters(
         self,

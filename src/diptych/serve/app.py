@@ -72,6 +72,7 @@ def build_app(server: Server) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # its redirects would name the host that a proxy hides
         lifespan=running,
+        responses=problems.RESPONSES,
     )
     app.state.server = server
     problems.install(app)

@@ -12,6 +12,38 @@ from starlette.responses import Response
 from diptych.errors import DiptychError, ImageError, TextTooLongError
 
 _TYPE = "urn:diptych:problem:"
+_MEDIA_TYPE = "application/problem+json"
+_TEXT = {"type": "string"}
+# What OpenAPI says of every error, in place of FastAPI's own 422.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Problem details (RFC 9457)",
+        "content": {
+            _MEDIA_TYPE: {
+                "schema": {
+                    "title": "Problem",
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail"],
+                    "properties": {
+                        "type": {**_TEXT, "examples": [f"{_TYPE}bad-text"]},
+                        "title": _TEXT,
+                        "status": {"type": "integer"},
+                        "detail": {**_TEXT, "description": "What is wrong, what was got, what to do."},
+                        "items": {
+                            "type": "array",
+                            "description": "Those at fault, where several things were sent.",
+                            "items": {
+                                "type": "object",
+                                "required": ["detail"],
+                                "properties": {"index": {"type": "integer"}, "field": _TEXT, "detail": _TEXT},
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457's word)
@@ -38,9 +70,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
 
     def response(self) -> Response:
         """The answer to a request that ends with it."""
-        return Response(
-            orjson.dumps(self.described()), self.status, self.headers, media_type="application/problem+json"
-        )
+        return Response(orjson.dumps(self.described()), self.status, self.headers, media_type=_MEDIA_TYPE)
 
 
 def busy(detail: str, retry_seconds: int) -> Problem:

@@ -40,7 +40,9 @@ async def is_ready(server: Shared) -> dict[str, Any]:
     return {"status": "ready", "model": server.model_id, "ms": round(1000 * (time.perf_counter() - started), 1)}
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+)
 async def metrics(server: Shared) -> Response:
     """Counters in Prometheus' text format."""
     server.metrics.note_waiting("images", server.engine.images.inside)

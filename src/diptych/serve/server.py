@@ -91,7 +91,7 @@ def _listen(config: ServeConfig) -> socket.socket:
     try:
         return socket.create_server((config.host, config.port), family=family, backlog=2_048)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).partition(" (while")[0].lower()  # what follows repeats the address
         raise DiptychError(
             f"{config.host}:{config.port} cannot be listened at ({reason}): choose another with --host and --port."
         ) from error

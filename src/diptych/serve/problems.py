@@ -34,7 +34,6 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
                             "description": "Those at fault, where several things were sent.",
                             "items": {
                                 "type": "object",
-                                "required": ["detail"],
                                 "properties": {"index": {"type": "integer"}, "field": _TEXT, "detail": _TEXT},
                             },
                         },

@@ -17,7 +17,7 @@ from diptych.serve.indexing_child import Order, run
 from serve_command import ServeCommand, StartServer
 from served_photos import index, write_holiday, write_many, write_photo
 
-MANY = 1_500  # a few seconds of work
+MANY = 3_000  # a second of work on many cores
 
 
 @pytest.fixture(scope="module")

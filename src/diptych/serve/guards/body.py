@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diptych.serve.config import Limits
+from diptych.serve.guards.client import refuse_early, run_while_waited_for
 from diptych.serve.guards.prefix import own_path
 from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem, busy
 
 _TAKE_BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
 _LOGIN_BYTES: Final = 4_096  # of who has not shown a key yet
-_LINGER_SECONDS, _LINGER_BYTES = 2.0, 64_000_000
 _HELD_RETRY_SECONDS: Final = 2
 _JSON: Final = re.compile(rb"\s*[\[{]")
 # Possessive, and with an end for texts without one, so that no byte is looked at twice.
@@ -34,17 +34,17 @@ class BodyGuard:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if scope["method"] not in _TAKE_BODIES:
-            return await _run(self._app, scope, b"", receive, send)
+            return await run_while_waited_for(self._app, scope, b"", receive, send)
         with self._holding() as hold:
             try:
                 body = await self._read(scope, receive, hold)
             except Problem as problem:
-                return await _refuse(problem, receive, send)
+                return await refuse_early(problem, receive, send)
             if body is None:
                 return None
             if (excess := _excess(body, self._limits.json_values)) is not None:
                 return await excess.response()(scope, receive, send)
-            await _run(self._app, scope, body, receive, send)
+            await run_while_waited_for(self._app, scope, body, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive, hold: "_Hold") -> bytes | None:
         """The body, or None where the client went away before its end."""
@@ -123,60 +123,3 @@ def _excess(body: bytes, most: int) -> Problem | None:
 def _too_large(most: int) -> Problem:
     detail = f"The body is larger than the {most:,} bytes that are taken here: send less at once."
     return Problem(413, "too-large", "The request is too large", detail)
-
-
-async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
-    """Answer before the body has ended, and give the client a moment to read that.
-
-    Where a connection is closed while bytes still arrive, the other side may lose the answer (RFC 9112, 9.6).
-    """
-    response = problem.response()
-    headers = [*response.raw_headers, (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    left = _LINGER_BYTES
-    try:
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while left > 0:
-                message = await receive()
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    break
-                left -= len(message.get("body", b""))
-    except TimeoutError:
-        pass
-    await send({"type": "http.response.body"})
-
-
-async def _run(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-    """The application with a body that was read; it is cancelled when the client goes away before the answer's end."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-    gone, has_answered = asyncio.Event(), False
-    running = asyncio.current_task()
-    assert running is not None
-
-    async def replay() -> Message:
-        if waiting:
-            return waiting.pop()
-        await gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def note_end(message: Message) -> None:
-        nonlocal has_answered
-        has_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
-        await send(message)
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone.set()
-        if not has_answered:
-            running.cancel()
-
-    watching = asyncio.create_task(watch())
-    try:
-        await app(scope, replay, note_end)
-    except asyncio.CancelledError:
-        if not gone.is_set() or running.uncancel():
-            raise
-    finally:
-        watching.cancel()

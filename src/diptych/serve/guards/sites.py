@@ -7,6 +7,7 @@ away). Programs send neither of the first two headers, and are not asked for the
 
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -91,6 +92,7 @@ def _is_same(origin: str, host: str) -> bool:
     return name is not None and (name, port or default) == (own_name, own_port or default)
 
 
+@lru_cache(256)
 def _host_and_port(authority: str) -> tuple[str | None, int | None]:
     """The name in lower case, without brackets or a last dot, and the port; (None, None) for what is neither."""
     try:

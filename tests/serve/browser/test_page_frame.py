@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import diptych.serve
+from serve_command import StartServer
 
 pytestmark = pytest.mark.browser
 
@@ -54,3 +55,12 @@ def test_a_skip_link_is_the_first_thing_that_the_keyboard_reaches(page: Page, wi
     page.keyboard.press("Enter")
     expect(page.locator("#view")).to_be_focused()
     expect(page.get_by_role("heading", name="No library here")).to_be_visible()
+
+
+def test_the_page_works_under_a_prefix(start_server: StartServer, page: Page, library: Path) -> None:
+    server = start_server("--root-path", "/clip", "--library", library)
+    assert server.url.endswith("/clip")
+    page.goto(f"{server.url}/#search?q=a+cat")
+    photo = page.locator(".hit img").first
+    expect(photo).to_be_visible()
+    assert "/clip/v1/photos/" in photo.evaluate("image => image.decode().then(() => image.currentSrc)")

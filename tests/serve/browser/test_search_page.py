@@ -13,14 +13,20 @@ pytestmark = pytest.mark.browser
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 PAGE, ALL = 40, 75  # hits at first; photos in the library
-DROP = """([name, encoded, type]) => {
+TRANSFER = """
   const bytes = Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
   const transfer = new DataTransfer();
   transfer.items.add(new File([bytes], name, { type }));
+  const options = { bubbles: true, cancelable: true };
+"""
+DROP = f"""([name, encoded, type]) => {{ {TRANSFER}
   const view = document.querySelector(".view.search");
   for (const step of ["dragenter", "dragover", "drop"])
-    view.dispatchEvent(new DragEvent(step, { dataTransfer: transfer, bubbles: true, cancelable: true }));
-}"""
+    view.dispatchEvent(new DragEvent(step, {{ dataTransfer: transfer, ...options }}));
+}}"""
+PASTE = f"""([name, encoded, type]) => {{ {TRANSFER}
+  document.body.dispatchEvent(new ClipboardEvent("paste", {{ clipboardData: transfer, ...options }}));
+}}"""
 
 
 def hits(page: Page) -> Locator:
@@ -37,8 +43,8 @@ def names(page: Page) -> list[str]:
     return hits(page).locator(".caption .name").all_inner_texts()
 
 
-def drop(page: Page, path: Path) -> None:
-    page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode(), "image/jpeg"])
+def file_of(path: Path) -> list[str]:
+    return [path.name, base64.b64encode(path.read_bytes()).decode(), "image/jpeg"]
 
 
 def test_words_find_photos_and_say_how_well_each_fits(page: Page, searched: str) -> None:
@@ -120,14 +126,22 @@ def test_a_photo_can_be_taken_off_from_what_words_ask_for(page: Page, searched: 
 
 def test_a_dropped_picture_is_looked_for(page: Page, searched: str, photographs: Path) -> None:
     page.goto(searched)
-    expect(page.get_by_text("Search 75 photos")).to_be_visible()
-    drop(page, photographs / "holiday" / "chelsea.jpg")
+    expect(page.get_by_text(f"Search {ALL} photos")).to_be_visible()
+    page.evaluate(DROP, file_of(photographs / "holiday" / "chelsea.jpg"))
     expect(page.locator(".chip .name")).to_have_text("chelsea.jpg")
     expect(hits(page).first).to_contain_text("chelsea.jpg")
     expect(page.get_by_text("The link does not keep pictures")).to_be_visible()
     page.reload()
     expect(page.get_by_text("was not kept: drop it again")).to_be_visible()
     expect(page.locator(".chip")).to_have_count(0)
+
+
+def test_a_pasted_picture_is_looked_for(page: Page, searched: str, photographs: Path) -> None:
+    page.goto(searched)
+    expect(page.get_by_text(f"Search {ALL} photos")).to_be_visible()
+    page.evaluate(PASTE, file_of(photographs / "holiday" / "coffee.jpg"))
+    expect(page.locator(".chip .name")).to_have_text("coffee.jpg")
+    expect(hits(page).first).to_contain_text("coffee.jpg")
 
 
 def test_a_large_picture_is_made_smaller_before_it_is_sent(page: Page, searched: str, photographs: Path) -> None:
@@ -137,7 +151,7 @@ def test_a_large_picture_is_made_smaller_before_it_is_sent(page: Page, searched:
     large.save(buffer, "PNG")
     assert buffer.tell() > 1_500_000
     page.goto(searched)
-    expect(page.get_by_text("Search 75 photos")).to_be_visible()
+    expect(page.get_by_text(f"Search {ALL} photos")).to_be_visible()
     with page.expect_request("**/v1/search") as sent:
         page.locator(".view.search input[type=file]").set_input_files(
             {"name": "large.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
@@ -148,7 +162,7 @@ def test_a_large_picture_is_made_smaller_before_it_is_sent(page: Page, searched:
 
 def test_a_file_that_is_no_picture_is_refused_in_words(page: Page, searched: str) -> None:
     page.goto(searched)
-    expect(page.get_by_text("Search 75 photos")).to_be_visible()
+    expect(page.get_by_text(f"Search {ALL} photos")).to_be_visible()
     page.evaluate(DROP, ["notes.txt", base64.b64encode(b"words").decode(), "text/plain"])
     expect(page.get_by_text("That is not a picture file")).to_be_visible()
 
@@ -219,7 +233,7 @@ def test_filters_are_those_that_the_library_has(page: Page, searched: str) -> No
 
 def test_a_failed_search_says_so_and_can_be_tried_again(page: Page, searched: str, complaints: list[str]) -> None:
     page.goto(searched)
-    expect(page.get_by_text("Search 75 photos")).to_be_visible()
+    expect(page.get_by_text(f"Search {ALL} photos")).to_be_visible()
     page.route("**/v1/search", lambda route: route.abort())
     page.get_by_role("searchbox").fill("a cat")
     page.keyboard.press("Enter")

@@ -138,5 +138,5 @@ def _roots(named: Sequence[str]) -> dict[str, Path]:
     return roots
 
 
-def _say_ready(model: str, address: str) -> None:
-    typer.echo(f"diptych: serving {model} at {address} (Ctrl-C stops)", err=True)
+def _say_ready(line: str) -> None:
+    typer.echo(f"diptych: {line}", err=True)

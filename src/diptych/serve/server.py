@@ -27,10 +27,10 @@ _KEEP_ALIVE_SECONDS = 75  # longer than proxies keep theirs, so that they are th
 _GRACE_SECONDS = 60  # for what was accepted before a stop
 
 
-def serve(config: ServeConfig, *, say_ready: Callable[[str, str], None]) -> None:
+def serve(config: ServeConfig, *, say_ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; what was accepted by then is answered first.
 
-    `say_ready` is told the model and the address. DiptychError for an address that cannot be listened at, a model that
+    `say_ready` is told, in one line, what is served and where. DiptychError for an address that cannot be listened at, a model that
     cannot be loaded, or a library that cannot be used.
     """
     with _listen(config) as sock:
@@ -50,7 +50,9 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str, str], None]) -> None
         )
         connections.make_room()
         logs.install()
-        running = GracefulServer(settings, server, when_ready=lambda: say_ready(server.model_id, address))
+        photos = f" with {server.library.folder}" if server.library else ""
+        line = f"serving {server.model_id}{photos} at {address} (Ctrl-C stops)"
+        running = GracefulServer(settings, server, when_ready=lambda: say_ready(line))
         running.run(sockets=[sock])
 
 

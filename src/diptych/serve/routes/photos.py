@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
 from pydantic import Field
 from starlette.responses import FileResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from diptych.library.library import PhotoLibrary
 from diptych.library.photo_details import PhotoDetails
@@ -119,9 +119,30 @@ class _Original(FileResponse):
                 kept = {name: self.headers[name] for name in ("etag", "cache-control")}
                 await Response(status_code=304, headers=kept)(scope, receive, send)
             else:
-                await super().__call__(scope, receive, send)
+                await self._send_part(scope, receive, send)
         finally:
             self._file.file.close()
+
+    async def _send_part(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the header Range names, or all where it names nothing that can be understood (RFC 9110, 14.2)."""
+        refused: int | None = None
+
+        async def send_unless_refused(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] in (400, 416):
+                refused = message["status"]
+            if refused is None:
+                await send(message)
+
+        await super().__call__(scope, receive, send_unless_refused)
+        if refused == 416:
+            size = self._file.status.st_size
+            detail = f"The file has {size:,} bytes, and Range asks for others: ask for some of these."
+            there = {"Content-Range": f"bytes */{size}"}
+            await Problem(416, "no-such-range", "No such range", detail, headers=there).response()(scope, receive, send)
+        elif refused:
+            headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+            await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 async def _found(id: int, server: Server) -> tuple[PhotoDetails, RootNames]:

@@ -9,7 +9,7 @@ const LONGEST = 200; // characters; what a label is, not what a server takes
  * `onChange()` is called for every letter.
  */
 export function createLabelField({ id, onChange }) {
-  const list = make("ul", { className: "label-chips", ariaLabel: "Labels" });
+  const list = make("ul", { className: "label-chips", ariaLabel: "Entered so far" });
   const input = make("input", {
     id,
     type: "text",
@@ -29,7 +29,8 @@ export function createLabelField({ id, onChange }) {
   const labels = () => [...new Set([...kept, typed()])].filter(Boolean);
 
   function show() {
-    list.replaceChildren(...kept.map(chip), last);
+    for (const old of list.querySelectorAll(".label-chip")) old.remove();
+    last.before(...kept.map(chip)); // the input stays where it is: moved, it would lose the focus
   }
 
   function add(text) {

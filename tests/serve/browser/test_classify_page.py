@@ -52,8 +52,12 @@ def tab_to(page: Page, wanted: Locator) -> None:
     expect(wanted).to_be_focused()
 
 
+def link_of(page: Page) -> str:
+    return str(page.evaluate("location.href"))  # page.url hears of changes late
+
+
 def params(page: Page) -> list[tuple[str, str]]:
-    return parse_qsl(urlsplit(page.url).fragment.partition("?")[2])
+    return parse_qsl(urlsplit(link_of(page)).fragment.partition("?")[2])
 
 
 def test_a_picture_that_is_dropped_is_classified_among_the_first_labels(
@@ -213,7 +217,7 @@ def test_a_link_keeps_labels_and_sentence_and_says_that_it_does_not_keep_the_pic
 ) -> None:
     open_with(page, without_library, cat, "cat", "dog", more="&template=oxford-pets&each=1")
     page.get_by_label("Labels", exact=True).fill("an old cat")
-    link = page.url
+    link = link_of(page)
     page.get_by_role("link", name="Draw").click()
     expect(page.locator(".sheet")).to_be_visible()
     page.get_by_role("link", name="Classify").click()

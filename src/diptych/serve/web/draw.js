@@ -133,7 +133,7 @@ function createRanking() {
   const place = make("div", { hidden: true });
   const bars = createBars(place);
   const invitation = make("p", { className: "pale" }, "What the model takes your drawing for stands here while you draw.");
-  const wrong = make("div");
+  const wrong = make("div", { hidden: true });
   const element = make("section", { className: "ranking", ariaLabel: "Ranking" }, make("h2", {}, "It looks like"), invitation, wrong, place);
 
   function only(shown) {
@@ -144,7 +144,7 @@ function createRanking() {
     element,
     clear: () => only(invitation),
     fail(error, again) {
-      wrong.replaceChildren(failure(error, again));
+      if (wrong.hidden) wrong.replaceChildren(failure(error, again)); // a button is not replaced while it is pressed
       only(wrong);
     },
     show(rows, target) {

@@ -31,7 +31,7 @@ export function mount(element, server) {
   const body = make("div", { className: "search-body" });
   const results = createResults(body, server, { pictures, onAlike: alike, onTerm: addTerm });
   const filters = createFilters(box.filters, box.opener, (part) => go({ words: box.words(), ...part }));
-  element.append(box.form, body);
+  element.append(make("h1", { className: "visually-hidden" }, "Search"), box.form, body); // not in the form, which may be hidden
   receivePictures(element, addPictures, { onRefused: box.say });
 
   function go(part, again = false) {

@@ -30,7 +30,6 @@ export function createSearchBox({ onSubmit, onFiles }) {
   const form = make(
     "form",
     { className: "search-form", role: "search", ariaLabel: "Photos" },
-    make("h1", { className: "visually-hidden" }, "Search"),
     make("div", { className: "box" }, icon("search"), input, picture, submit),
     make("div", { className: "under-box" }, chips, opener),
     filters,

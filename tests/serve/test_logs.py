@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from diptych.errors import DiptychError, ImageError
 from diptych.serve import problems
 from diptych.serve.logs import RequestLog
 from diptych.serve.metrics import Metrics
@@ -91,29 +92,41 @@ def test_a_request_keeps_an_id_that_is_plain(client: httpx.Client) -> None:
         )
 
 
-def failing_app() -> FastAPI:
+def failed(error: Exception) -> httpx.Response:
+    """The answer of an app whose route raises this, from a KeyError."""
     app = FastAPI()
     problems.install(app)
 
     @app.get("/fail")
     async def fail() -> None:
-        try:
-            raise KeyError(SECRET)
-        except KeyError as error:
-            raise RuntimeError(f"about {SECRET}") from error
+        raise error from KeyError(SECRET)
 
-    return app
+    async def get() -> httpx.Response:
+        transport = httpx.ASGITransport(app=RequestLog(app, Metrics(), []))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/fail")
+
+    return asyncio.run(get())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError(SECRET), 500), (DiptychError(SECRET), 500), (ImageError(SECRET), 500), (MemoryError(SECRET), 503)],
+)
+def test_an_error_that_is_not_about_the_request_is_logged_and_not_told(
+    error: Exception, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    response = failed(error)
+    assert response.status_code == status
+    failure = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (failure["event"], failure["error"]) == ("failure", type(error).__name__)
+    assert SECRET not in f"{response.text} {failure}"
 
 
 def test_a_failure_of_the_servers_own_is_told_by_its_place_and_not_by_its_words(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async def get() -> httpx.Response:
-        transport = httpx.ASGITransport(app=RequestLog(failing_app(), Metrics(), []))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.get("/fail")
-
-    response = asyncio.run(get())
+    response = failed(RuntimeError(f"about {SECRET}"))
     assert (response.status_code, response.headers["content-type"]) == (500, "application/problem+json")
     failure, request = map(json.loads, capsys.readouterr().err.splitlines())
     assert (failure["event"], failure["error"], failure["cause"]["error"]) == ("failure", "RuntimeError", "KeyError")

@@ -31,7 +31,7 @@ from diptych.library.matrix import Matrix, open_matrix
 from diptych.library.paths import absolute, default_folder, lasting_name
 from diptych.library.photo_details import PhotoDetails, photo_details
 from diptych.library.photos import Model, VectorDtype
-from diptych.library.query import Photo, Picture, Term, parse_query
+from diptych.library.query import Photo, Picture, QueryError, Term, parse_query
 from diptych.library.roots import Root, folder_roots
 from diptych.library.search import Hit, allowed_photos, best_rows, hits, is_relevant, photo_vector, query_vector
 from diptych.library.thumbnails import SIDE, Thumbnail, photo_thumbnails
@@ -158,7 +158,7 @@ class PhotoLibrary:
         matrix = self._matrix(model)
         background = self._background(model, matrix) if has_relevance(terms) else None
         if min_relevance is not None and background is None:
-            raise ValueError(
+            raise QueryError(
                 "Only queries in words, with nothing taken away, have a relevance: leave min_relevance out."
             )
         is_wanted = None

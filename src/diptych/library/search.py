@@ -17,7 +17,7 @@ from diptych.library.filters import Filters
 from diptych.library.matrix import NO_PHOTO, Ids, Matrix
 from diptych.library.paths import LOCATED, Source, source_of
 from diptych.library.photos import Model, select_photos, unpack
-from diptych.library.query import Photo, Picture, Term, Vector, Words
+from diptych.library.query import Photo, Picture, QueryError, Term, Vector, Words
 from diptych.library.reading import file_of
 from diptych.library.walk import FoundFile
 
@@ -65,7 +65,7 @@ def query_vector(
 ) -> Features:
     """(E,) of unit length: the terms' own unit vectors, each times its weight, added up.
 
-    The encoder is only asked for where words or pictures are to be encoded.
+    The encoder is only asked for where words or pictures are to be encoded. QueryError where nothing is left of them.
     """
     texts = [term.content.text for term in terms if isinstance(term.content, Words)]
     of_texts = iter(encoder().encode_texts(texts) if texts else ())
@@ -86,7 +86,7 @@ def query_vector(
         total += term.weight * vector
     length = np.linalg.norm(total)
     if length < 1e-6:
-        raise ValueError("The terms of the query cancel each other out: nothing is left to look for.")
+        raise QueryError("The terms of the query cancel each other out: nothing is left to look for.")
     return (total / length).astype(np.float32)
 
 

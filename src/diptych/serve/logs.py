@@ -62,7 +62,7 @@ class RequestLog:
             except Exception as error:  # noqa: BLE001 (nobody else is left to say it)
                 write("failure", id=request.id, route=self._pattern(scope, path), **describe(error))
                 if request.status is None:
-                    await as_problem(RuntimeError()).response()(scope, receive, request.send)
+                    await as_problem(error).response()(scope, receive, request.send)
         status = request.status or _GONE
         route = self._pattern(scope, path)
         self._metrics.note_request(scope["method"], route, status, request.seconds)

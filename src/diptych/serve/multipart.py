@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from diptych.serve.problems import Problem, invalid
+from diptych.serve.problems import Problem, faults
 from diptych.serve.state import server_of
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -37,7 +37,7 @@ async def read_request(request: Request, model: type[Body]) -> tuple[Body, list[
             fields, uploads = await _read_form(request)
             return model.model_validate(_values(fields, schema_of(model))), uploads
     except ValidationError as error:
-        raise invalid(error.errors(include_url=False, include_context=False, include_input=False)) from None
+        raise faults(error.errors(include_url=False, include_context=False, include_input=False)) from None
     raise Problem(
         415,
         "unsupported-media-type",
@@ -99,6 +99,8 @@ async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes
         form = await parser.parse()
     except MultiPartException as error:
         raise _malformed(error.message) from error
+    except UnicodeError as error:  # of a charset that is Python's own
+        raise _malformed("Its names are not in the charset that it states: send UTF-8.") from error
     if not parser.is_whole:
         raise _malformed("It breaks off before its last boundary.")
     return await _taken_apart(form)
@@ -144,7 +146,7 @@ def _value(name: str, texts: list[str], schema: Schema) -> Any:  # noqa: ANN401 
         has_objects = "object" in _alternatives(kinds["array"].get("items", {}))
         return [_nested(name, text) if has_objects and text.startswith("{") else text for text in texts]
     if len(texts) > 1:
-        raise invalid([{"loc": (name,), "msg": "given more than once"}])
+        raise faults([{"loc": (name,), "msg": "given more than once"}])
     return texts[0]
 
 
@@ -159,7 +161,7 @@ def _nested(name: str, text: str) -> Any:  # noqa: ANN401 (any JSON)
     try:
         return from_json(text)
     except ValueError as error:
-        raise invalid([{"loc": (name,), "msg": f"not valid JSON ({error})"}]) from None
+        raise faults([{"loc": (name,), "msg": f"not valid JSON ({error})"}]) from None
 
 
 def _malformed(message: str) -> Problem:

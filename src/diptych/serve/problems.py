@@ -1,6 +1,7 @@
 """Errors as the API answers them: RFC 9457's problem details, one shape for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from diptych.errors import DiptychError, ImageError, TextTooLongError
+from diptych.library.query import QueryError
 
 _TYPE = "urn:diptych:problem:"
 _MEDIA_TYPE = "application/problem+json"
@@ -77,19 +78,27 @@ def busy(detail: str, retry_seconds: int) -> Problem:
     return Problem(429, "busy", "The server is busy", detail, headers={"Retry-After": str(retry_seconds)})
 
 
+def invalid(detail: str) -> Problem:
+    """The problem of a request that its schema lets through and that asks for nothing that can be done."""
+    return Problem(422, "invalid-request", "The request is not valid", detail)
+
+
+@contextmanager
+def judging_values() -> Iterator[None]:
+    """Have a ValueError of the block, which must do no more than judge what was sent, answered with its text."""
+    try:
+        yield
+    except ValueError as error:
+        raise Problem(422, "bad-value", "A value is not as it must be", str(error)) from error
+
+
 def as_problem(error: Exception) -> Problem:
-    """What an error of the calls below means to who asked."""
+    """What an error means to who asked; of one that is not about the request, no word of its own."""
     match error:
         case Problem():
             return error
-        case ImageError():
-            return Problem(422, "image-unreadable", "The image cannot be read", str(error))
-        case TextTooLongError():
-            return Problem(422, "text-too-long", "A text is too long", str(error))
-        case ValueError():
-            return Problem(422, "bad-value", "A value is not as it must be", str(error))
-        case DiptychError():
-            return Problem(409, "cannot-be-done", "This cannot be done", str(error))
+        case QueryError():
+            return Problem(422, "bad-query", "The query cannot be used", str(error))
         case MemoryError():
             return Problem(503, "out-of-memory", "Not enough memory", "There is not enough memory for this: send less.")
     return Problem(
@@ -111,10 +120,11 @@ def install(app: FastAPI) -> None:
 
     async def answer_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return invalid(error.errors()).response()
+        return faults(error.errors()).response()
 
-    for kind in (Problem, DiptychError, ValueError, MemoryError, Exception):
-        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Problem, answer)
+    app.add_exception_handler(QueryError, answer)
+    app.add_exception_handler(Exception, answer)  # what Starlette answers so goes on to the log
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(RequestValidationError, answer_invalid)
 
@@ -125,7 +135,7 @@ _PLAIN = {
 }
 
 
-def invalid(errors: Sequence[Any]) -> Problem:
+def faults(errors: Sequence[Any]) -> Problem:
     """The problem of a request that is not as its schema has it; the values themselves are not repeated."""
     items = [_fault(error) for error in errors[:20]]
     first = items[0]

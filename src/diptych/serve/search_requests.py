@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from diptych.library.field_filters import FieldFilter, Operator
 from diptych.library.filters import Filters, Near
+from diptych.serve.problems import judging_values
 from diptych.serve.root_names import RootNames
 
 _LARGEST: Final = 2**63 - 1  # that the database can hold
@@ -48,18 +49,19 @@ class SearchFilters(BaseModel):
     fields: list[FieldCondition] = Field(default_factory=list, max_length=32)
 
     def resolve(self, names: RootNames) -> Filters:
-        """The same for the library. A Problem for a root that there is not, ValueError for what cannot be asked."""
+        """The same for the library. A Problem for a root that there is not, and for what cannot be asked."""
         filters = Filters() if self.root is None else names.find(self.root).filters
-        return replace(
-            filters,
-            since=self.since,
-            until=self.until,
-            camera=self.camera,
-            format=self.format,
-            min_side=self.min_side,
-            near=None if self.near is None else Near(**self.near.model_dump()),
-            fields=tuple(FieldFilter(name=each.name, op=each.op, value=each.value) for each in self.fields),
-        )
+        with judging_values():
+            return replace(
+                filters,
+                since=self.since,
+                until=self.until,
+                camera=self.camera,
+                format=self.format,
+                min_side=self.min_side,
+                near=None if self.near is None else Near(**self.near.model_dump()),
+                fields=tuple(FieldFilter(name=each.name, op=each.op, value=each.value) for each in self.fields),
+            )
 
 
 class ImageTerm(BaseModel):

@@ -30,8 +30,8 @@ _GRACE_SECONDS = 60  # for what was accepted before a stop
 def serve(config: ServeConfig, *, say_ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; what was accepted by then is answered first.
 
-    `say_ready` is told, in one line, what is served and where. DiptychError for an address that cannot be listened at, a model that
-    cannot be loaded, or a library that cannot be used.
+    `say_ready` is told, in one line, what is served and where. DiptychError for an address that cannot be listened at,
+    a model that cannot be loaded, or a library that cannot be used.
     """
     with _listen(config) as sock:
         server = make_server(config)

@@ -13,7 +13,7 @@ from diptych.encode.encoder import Features
 from diptych.serve.image_inputs import check_images, encode_inputs
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
 from diptych.serve.multipart import both_bodies, read_request
-from diptych.serve.problems import Problem
+from diptych.serve.problems import Problem, invalid
 from diptych.serve.routes.label_sets import no_such_set
 from diptych.serve.state import Server, server_of
 from diptych.zeroshot import Label, ZeroShotClassifier
@@ -80,13 +80,13 @@ async def classify(request: Request, server: Annotated[Server, Depends(server_of
     """Rank labels for each image. One that cannot be read has an error of its own; the others have their labels."""
     body, uploads = await read_request(request, ClassifyRequest)
     if body.threshold is not None and not body.multi:
-        raise _invalid("threshold goes with multi, which holds each label by itself: give both or neither.")
+        raise invalid("threshold goes with multi, which holds each label by itself: give both or neither.")
     images: list[str | bytes] = [*body.images, *uploads]
     check_images(images, server)
     classifier = await _classifier(body, server)
     background = await server.classifiers.background(classifier)
     if body.multi and background is None:
-        raise _invalid(
+        raise invalid(
             "multi holds each label against everyday ones, and none can be had: offer fewer labels or templates."
         )
     rows = await encode_inputs(images, server)
@@ -103,12 +103,12 @@ async def _classifier(body: ClassifyRequest, server: Server) -> ZeroShotClassifi
     """That of the request's labels, or of the stored set that it names."""
     if body.label_set is None:
         if body.labels is None:
-            raise _invalid("there are no labels: give labels, or label_set with the name of a stored set.")
+            raise invalid("there are no labels: give labels, or label_set with the name of a stored set.")
         forms = resolve_forms(body.templates, server.config.limits)
         prompts = make_prompts(body.labels, forms, server.config.limits)
         return await server.classifiers.build(body.labels, forms, prompts)
     if body.labels is not None or body.templates is not None:
-        raise _invalid("label_set brings labels and templates of its own: give it alone, or leave it out.")
+        raise invalid("label_set brings labels and templates of its own: give it alone, or leave it out.")
     name = body.label_set
     found = await server.need_library().run(
         lambda library: library.label_set_classifier(name, server.classifiers.encoder)
@@ -137,7 +137,3 @@ def _ranked(
 def _described(labels: list[Label], none: float | None) -> dict[str, Any]:
     shown = [{"name": each.name, "probability": each.probability, "cosine": each.cosine} for each in labels]
     return {"labels": shown, "none_of_these": none, "fits": None if none is None else none < NONE_THRESHOLD}
-
-
-def _invalid(detail: str) -> Problem:
-    return Problem(422, "invalid-request", "The request is not valid", detail)

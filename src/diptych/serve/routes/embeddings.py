@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from diptych.encode.encoder import Features
 from diptych.serve.image_inputs import encode_inputs
-from diptych.serve.problems import Problem
+from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Server, server_of
 
 router = APIRouter(tags=["embeddings"])
@@ -110,7 +110,7 @@ def _items(body: EmbeddingsRequest, server: Server) -> list[tuple[bool, str]]:
     server.check_count("input", sum(is_image for is_image, _ in items), server.config.limits.images, "images")
     server.check_texts([text for is_image, text in items if not is_image])
     if not items:
-        raise Problem(422, "invalid-request", "The request is not valid", "input is empty: give a text or an image.")
+        raise invalid("input is empty: give a text or an image.")
     return items
 
 

@@ -12,7 +12,7 @@ from diptych.library.label_sets import LabelSet
 from diptych.library.library import PhotoLibrary
 from diptych.serve.classifiers import check_lengths
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
-from diptych.serve.problems import Problem
+from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Server, server_of
 
 router = APIRouter(tags=["label sets"])
@@ -102,8 +102,9 @@ async def delete_label_set(name: str, server: Shared) -> Response:
 def _check_name(name: str) -> None:
     """A Problem for what would not stand in an address, or not in a list."""
     if not name.isprintable() or name != name.strip() or not name.strip(".") or set(name) & set("/\\"):
-        detail = "name: it is printable, without slashes, without spaces around it, and not only dots: choose another."
-        raise Problem(422, "invalid-request", "The request is not valid", detail)
+        raise invalid(
+            "name: it is printable, without slashes, without spaces around it, and not only dots: choose another."
+        )
 
 
 def no_such_set(name: str) -> Problem:

@@ -32,9 +32,9 @@ async def search_photos(request: Request, server: Shared) -> Response:
     images = [*(asked.images or ()), *uploads]
     terms = [*_said(asked.query or "", server), *await _shown(images, server)]
     if not terms:
-        raise _bad_query('Say what to find, in words ("two dogs in snow") or by a picture (images).')
+        raise QueryError('Say what to find, in words ("two dogs in snow") or by a picture (images).')
     if len(terms) > MOST_TERMS:
-        raise _bad_query(f"The query has {len(terms)} terms; {MOST_TERMS} are the most.")
+        raise QueryError(f"The query has {len(terms)} terms; {MOST_TERMS} are the most.")
     # A path in a request would have the server read any file.
     assert not any(isinstance(term.content, Picture) for term in terms)
     return _json(await library.run(partial(_search, asked, terms, server)))
@@ -47,7 +47,7 @@ async def find_similar(request: Request, server: Shared) -> Response:
     asked, uploads = await read_request(request, SimilarRequest)
     images = [*([asked.image] if asked.image else ()), *uploads]
     if len(images) + (asked.photo is not None) != 1:
-        raise _bad_query("Give one photo's number (photo) or one picture (image), to find the like of.")
+        raise QueryError("Give one photo's number (photo) or one picture (image), to find the like of.")
     terms = await _shown(images, server)
     return _json(await library.run(partial(_similar, asked, terms, server)))
 
@@ -57,12 +57,9 @@ def _said(query: str, server: Server) -> Sequence[Term]:
     if not query.strip():
         return ()
     server.check_texts([query])
-    try:
-        terms = parse_query(query)
-    except QueryError as error:
-        raise _bad_query(str(error)) from error
+    terms = parse_query(query)
     if any(isinstance(term.content, Picture) for term in terms):
-        raise _bad_query("img: names a file, which a server does not read: send the picture itself (images).")
+        raise QueryError("img: names a file, which a server does not read: send the picture itself (images).")
     return terms
 
 
@@ -77,10 +74,7 @@ async def _shown(images: Sequence[str | bytes | ImageTerm], server: Server) -> l
         raise Problem(422, "image-unreadable", "An image cannot be read", detail, items=faults)
     features = [row for row in rows if not isinstance(row, Problem)]
     weights = [each.weight if isinstance(each, ImageTerm) else 1.0 for each in images]
-    try:
-        return [Term(Vector(row), weight) for row, weight in zip(features, weights, strict=True)]
-    except QueryError as error:
-        raise _bad_query(str(error)) from error
+    return [Term(Vector(row), weight) for row, weight in zip(features, weights, strict=True)]
 
 
 def _search(asked: SearchRequest, terms: Sequence[Term], server: Server, library: PhotoLibrary) -> bytes:
@@ -111,7 +105,3 @@ def _answer(hits: Sequence[Hit], names: RootNames, nothing_matches: bool | None)
 
 def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json")
-
-
-def _bad_query(detail: str) -> Problem:
-    return Problem(422, "bad-query", "The query cannot be used", detail)

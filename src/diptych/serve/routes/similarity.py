@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from diptych.serve.image_inputs import check_images, encode_inputs
 from diptych.serve.multipart import both_bodies, read_request
-from diptych.serve.problems import Problem
+from diptych.serve.problems import Problem, invalid
 from diptych.serve.routes.classify import ItemError
 from diptych.serve.state import Server, server_of
 
@@ -56,7 +56,7 @@ async def compare(request: Request, server: Annotated[Server, Depends(server_of)
     server.check_count("texts", len(body.texts), server.config.limits.texts, "texts")
     server.check_texts(body.texts)
     if not body.texts:
-        raise Problem(422, "invalid-request", "The request is not valid", "texts is empty: give one at least.")
+        raise invalid("texts is empty: give one at least.")
     texts = await server.engine.encode_texts(body.texts)
     rows = await encode_inputs(images, server)
     faults = [{"index": index, "error": row.described()} for index, row in enumerate(rows) if isinstance(row, Problem)]

@@ -16,18 +16,22 @@ import raw_http
 from diptych.serve.connections import GuardedConnection
 
 HEAD_SECONDS, MOST_CONNECTIONS = 0.6, 8
+LARGE = 20_000_000  # more than a connection takes that nobody reads from
 
 
 class Connection(GuardedConnection):
     """One of less patience."""
 
     head_seconds, most_connections = HEAD_SECONDS, MOST_CONNECTIONS
+    rest_seconds = read_seconds = HEAD_SECONDS
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with what was sent, and takes its time where the path says so."""
+    """Answers with what was sent, takes its time where the path says so, or does not wait for it."""
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * HEAD_SECONDS)
+    if scope["path"] in ("/early", "/large"):
+        return await PlainTextResponse(b"x" * (LARGE if scope["path"] == "/large" else 1))(scope, receive, send)
     body = b""
     while True:
         message = await receive()
@@ -52,6 +56,18 @@ def is_answered(url: str) -> bool:
     since = time.perf_counter()
     answer = raw_http.exchange(url, raw_http.head("GET", "/", url, Connection="close"))
     return answer.endswith(b"fine") and time.perf_counter() - since < HEAD_SECONDS
+
+
+def send_until_closed(connection: socket.socket, block: bytes, most: int = 50_000_000) -> int:
+    """How many bytes the other side lets come, about."""
+    sent = 0
+    try:
+        while sent < most:
+            connection.sendall(block)
+            sent += len(block)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    return sent
 
 
 @pytest.mark.parametrize("before", [b"", b"\r\n" * 3, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
@@ -129,3 +145,54 @@ def test_beyond_the_most_connections_the_last_is_closed(url: str) -> None:
         assert raw_http.status_of(held[0].recv(65_536)) == 200
     time.sleep(0.1)
     assert is_answered(url)
+
+
+@pytest.mark.parametrize("path", ["/", "/early"])
+@pytest.mark.parametrize("endless", [b"a:b\r\n", b"x"])
+def test_what_follows_a_body_has_an_end(url: str, path: str, endless: bytes) -> None:
+    with closing(raw_http.connect(url)) as connection:
+        connection.sendall(raw_http.head("POST", path, url, Transfer_Encoding="chunked") + b"1\r\nx\r\n0\r\n")
+        assert send_until_closed(connection, endless * 2_000) < 5_000_000
+    assert is_answered(url)
+
+
+def test_a_body_whose_answer_is_given_already_is_not_waited_for(url: str) -> None:
+    head = raw_http.head("POST", "/early", url, Content_Length=100)
+    since = time.perf_counter()
+    assert raw_http.status_of(raw_http.exchange(url, head, b"x")) == 200
+    assert HEAD_SECONDS - 0.1 < time.perf_counter() - since < 3 * HEAD_SECONDS
+
+
+def test_a_connection_whose_body_comes_after_the_answer_is_kept(url: str) -> None:
+    with closing(raw_http.connect(url)) as connection:
+        connection.sendall(raw_http.head("POST", "/early", url, Content_Length=2) + b"x")
+        assert raw_http.status_of(connection.recv(65_536)) == 200
+        connection.sendall(b"x")
+        time.sleep(1.5 * HEAD_SECONDS)
+        connection.sendall(raw_http.head("GET", "/", url))
+        assert raw_http.status_of(connection.recv(65_536)) == 200
+
+
+def test_more_requests_at_once_than_anybody_sends_are_not_kept(url: str) -> None:
+    some, many = (raw_http.head("GET", "/", url) * count for count in (50, 5_000))
+    with closing(raw_http.connect(url)) as connection:
+        connection.settimeout(HEAD_SECONDS)
+        connection.sendall(some)
+        answers = b""
+        while answers.count(b"fine") < 50:
+            answers += connection.recv(65_536)
+    with closing(raw_http.connect(url)) as connection:
+        assert send_until_closed(connection, many) < 20_000_000
+    assert is_answered(url)
+
+
+def test_a_client_that_does_not_read_is_given_up_and_one_that_reads_slowly_is_not(url: str) -> None:
+    with closing(raw_http.connect(url)) as silent, closing(raw_http.connect(url)) as slow:
+        silent.sendall(raw_http.head("GET", "/large", url, Connection="close"))
+        slow.sendall(raw_http.head("GET", "/large", url, Connection="close"))
+        received = 0
+        while block := slow.recv(300_000):
+            received += len(block)
+            time.sleep(0.02)
+        assert received > LARGE
+        assert len(raw_http.read_to_end(silent)) < LARGE

@@ -1,8 +1,10 @@
 """Indexing over HTTP: by name, one at a time, followed, stopped, killed, gone on with."""
 
+import asyncio
 import os
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from diptych.library.lock import only_writer
 from diptych.library.roots import FolderRoot
 from diptych.serve.indexing_child import Order, run
+from diptych.serve.indexing_jobs import IndexingJobs
 from serve_command import ServeCommand, StartServer
 from served_photos import index, write_holiday, write_many, write_photo
 
@@ -149,6 +152,28 @@ def test_a_killed_process_is_a_failed_job_and_the_server_goes_on(client: httpx.C
     waited_for(client, following, lambda now: now["total"] > 0)
     client.delete(f"/v1/jobs/{following['id']}")
     ended(client, following)
+
+
+def test_a_process_that_reports_nonsense_is_ended_and_the_next_job_may_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho nonsense\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    order = Order(library="", model="", device="", dtype="", roots=(), retry_failures=False)
+
+    async def start_two() -> None:
+        jobs = IndexingJobs()
+        for _ in range(2):
+            job = jobs.start(order, ["holiday"], str)
+            async with asyncio.timeout(20):
+                while jobs.is_running:
+                    await asyncio.sleep(0.01)
+            assert (job.state, job.detail) == ("failed", "It could not be followed: the server's log says why.")
+
+    asyncio.run(start_two())
+    assert '"error":"JSONDecodeError"' in capsys.readouterr().err
 
 
 def test_a_library_that_another_process_writes_to_is_left_alone(client: httpx.Client, place: Path) -> None:

@@ -1,5 +1,6 @@
 """What the server says of its library: roots by name, what filters may ask for, failures; and a library that goes."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,7 @@ def test_a_library_that_goes_is_said_and_one_that_comes_back_is_used(start_serve
             answer = client.get(path)
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:diptych:problem:library-unusable")
             assert str(tmp_path) not in answer.text
+        assert json.loads(server.wait_for("There is no library").string)["event"] == "error"
         assert client.post("/v1/search", json={"query": "a cup"}).status_code == 503
         assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
         write_photo(tmp_path / "photos/two.jpg", "chelsea")

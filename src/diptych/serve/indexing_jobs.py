@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from diptych.serve import logs
 from diptych.serve.indexing_child import Order
 from diptych.serve.problems import Problem
 
@@ -110,21 +111,34 @@ class _Run:
         await asyncio.wait([self._followed], timeout=patience_seconds)
 
     async def _follow(self) -> None:
+        tail, status = "It could not be followed: the server's log says why.", 1
         try:
-            process = await self._spawn()
+            tail, status = await self._execute()
         except OSError as error:  # no memory for a process
-            tail, status = str(error), 1
-        else:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            ending = asyncio.create_task(self._end(process))
-            _, tail, status = await asyncio.gather(
-                self._read_reports(process.stdout), _read_tail(process.stderr), process.wait()
-            )
-            ending.cancel()
+            tail = str(error)
+        except Exception as error:  # noqa: BLE001 (nobody waits for this task: the job would run for ever)
+            logs.write("failure", id=self.job.id, **logs.describe(error))
+        if status and not self._must_end.is_set():
+            logs.write("error", source="indexing", id=self.job.id, detail=tail)
         self.job.ended_at = time.time()
         self.job.detail = self._without_paths(self._detail(tail, status))
         self.job.state = "done" if status == 0 else "stopped" if self._must_end.is_set() else "failed"
+
+    async def _execute(self) -> tuple[str, int]:
+        """The end of what the process says on stderr, and its status."""
+        process = await self._spawn()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        ending = asyncio.create_task(self._end(process))
+        try:
+            _, tail, status = await asyncio.gather(
+                self._read_reports(process.stdout), _read_tail(process.stderr), process.wait()
+            )
+        finally:
+            ending.cancel()
+            with suppress(ProcessLookupError):
+                process.kill()  # unless it has ended
+        return tail, status
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

@@ -1,7 +1,6 @@
 """The photo library on threads of its own: each has a connection to it, which serves one thread only."""
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,13 +14,13 @@ from diptych.encode.workers import core_count
 from diptych.library.database import LibraryError, NoPhotoError, NoVectorsError
 from diptych.library.library import PhotoLibrary
 from diptych.library.walk import LIBRARY_FILE
+from diptych.serve import logs
 from diptych.serve.problems import Problem, busy
 
 T = TypeVar("T")
 _THREADS: Final = 4
 _MOST_WAITING: Final = 256
 _RETRY_SECONDS: Final = 2
-_log = logging.getLogger("diptych.serve")
 
 
 class LibraryThreads:
@@ -74,7 +73,7 @@ class LibraryThreads:
             detail = "No photo is indexed with this server's model yet: index some first (POST /v1/index)."
             raise Problem(409, "nothing-indexed", "Nothing is indexed", detail) from error
         except (LibraryError, sqlite3.Error) as error:  # which name files of this machine
-            _log.error("The library cannot be used: %s", error)
+            logs.write("error", source="library", detail=str(error))
             raise Problem(
                 503,
                 "library-unusable",

@@ -1,9 +1,7 @@
 """Batches across requests: whatever comes when, each gets its own rows, and only those at fault an error."""
 
 import asyncio
-import gc
 import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -166,25 +164,6 @@ def test_a_failing_item_harms_nobody_else() -> None:
     assert_array_equal(first, rows_of([1]))
     assert_array_equal(last, rows_of([2, 3]))
     assert str(failed) == "-5 is below 0"
-
-
-def test_no_error_is_left_unseen_where_several_parts_of_one_request_fail() -> None:
-    squares, unseen = Squares(), list[dict[str, object]]()
-
-    async def ask(batcher: Batcher[int]) -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unseen.append(context))
-        squares.may_go_on.clear()
-        asked = asyncio.create_task(batcher.compute([-1, -2]))
-        await until(lambda: len(squares.batches) == 2)
-        squares.may_go_on.set()
-        time.sleep(0.05)  # noqa: ASYNC251 (so that the loop hears of both at once)
-        with pytest.raises(ValueError, match="is below 0"):
-            await asked
-        del asked
-        gc.collect()
-
-    run_with(squares, ask, most=1, slots=2)
-    assert not unseen
 
 
 def test_a_batch_that_fails_is_not_computed_again_for_those_who_left() -> None:

@@ -134,10 +134,11 @@ class Batcher(Generic[Item]):
         self._waiting.extend(tickets)
         self._has_work.set()
         try:
-            rows = await asyncio.gather(*(ticket.rows for ticket in tickets))
-        finally:  # cancelled, or one failed: the others need not be computed
+            rows = [await ticket.rows for ticket in tickets]
+        except BaseException:  # cancelled, or one failed: the others need not be computed
             for ticket in tickets:
                 ticket.rows.cancel()
+            raise
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     async def _dispatch(self) -> None:

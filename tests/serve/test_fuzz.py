@@ -42,6 +42,7 @@ def test_hostile_requests_leave_the_server_as_it_was(server: ServeCommand) -> No
     assert fuzzer.sent > _ROUNDS * _REQUESTS * 0.7  # where little can be asked for, less is generated
     assert label_cat(server) == pytest.approx(before)
     assert signs[-1].memory - signs[0].memory < _GROWTH, signs
-    assert signs[-1].open_files <= signs[0].open_files + 4, signs  # connections that are kept
-    assert signs[-1].threads <= signs[0].threads + 4, signs
+    # Threads begin when they are first needed; each of the four that search opens three files.
+    assert signs[-1].open_files <= signs[0].open_files + 12, signs
+    assert signs[-1].threads <= signs[0].threads + 8, signs
     assert not [line for line in server.logs() if line["event"] in ("failure", "error")]

@@ -161,12 +161,9 @@ def settled(server: ServeCommand, seconds: float = 20) -> dict[str, float]:
 
 
 def soak(
-    server: ServeCommand,
-    seconds: float,
-    parts: int,
-    tell: Callable[[Soak, VitalSigns], None] = lambda load, signs: None,
+    server: ServeCommand, seconds: float, parts: int, tell: Callable[[Soak, VitalSigns], None] | None = None
 ) -> tuple[Soak, list[VitalSigns]]:
-    """Load for so long, and the vital signs after each of so many parts and after all of it; `tell` hears of them too."""
+    """Load for so long, and the vital signs after each of so many parts, of which `tell` hears, and after all."""
     load, signs = Soak(server), []
     with load.going_on():
         for _ in range(parts):

@@ -194,6 +194,7 @@ def test_many_templates_of_ones_own_leave_none_of_these_out(client: httpx.Client
         ({"labels": ["dog"], "images": []}, "There are no images: give images, or upload files named image."),
         ({"labels": ["dog"], "images": ["a"] * 65}, "images holds 65 images, and 64 are the most in one request"),
         ({"labels": ["dog"], "colour": 1}, "/colour: Extra inputs are not permitted."),
+        ({"labels": ["dog"], "c" * 1_000: 1}, f"/{'c' * 100}: Extra inputs are not permitted."),
     ],
 )
 def test_what_cannot_be_asked_is_said(client: httpx.Client, body: dict[str, Any], detail: str) -> None:

@@ -104,6 +104,22 @@ def test_a_name_is_given_once(keeper: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
+        (rb'{"name": "set", "labels": ["dog", "\ud800"]}', "label 1: not Unicode"),
+        (rb'{"name": "set", "labels": {"\udfff": "dog"}}', "label 0: not Unicode"),
+        (rb'{"name": "set", "labels": ["dog"], "templates": ["{} \ud800"]}', "template 0: not Unicode"),
+    ],
+)
+def test_half_a_character_is_refused_so_that_the_sets_can_still_be_listed(
+    keeper: httpx.Client, body: bytes, message: str
+) -> None:
+    response = keeper.post("/v1/label-sets", content=body, headers={"Content-Type": "application/json"})
+    assert message in detail(response, 422)
+    assert keeper.get("/v1/label-sets").json() == {"label_sets": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
         ({"name": ""}, "/name: String should have at least 1 character."),
         ({"name": "n" * 101}, "/name: String should have at most 100 characters."),
         ({"name": "a/b"}, "name: it is printable, without slashes"),

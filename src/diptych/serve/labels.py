@@ -46,7 +46,7 @@ def make_prompts(labels: GivenLabels, forms: tuple[str, ...] | None, limits: Lim
 
 
 def check_each(thing: str, things: Sequence[Sequence[str]], most: int) -> None:
-    """A Problem that names those of which a text is empty or too long; one has a text or several."""
+    """A Problem that names those of which a text cannot be used; one has a text or several."""
     items = [
         {"index": index, "detail": f"{thing} {index}: {fault}"}
         for index, texts in enumerate(things)
@@ -57,11 +57,26 @@ def check_each(thing: str, things: Sequence[Sequence[str]], most: int) -> None:
         raise Problem(422, "bad-text", "A text cannot be used", detail, items=items[:_SHOWN])
 
 
-def _fault(texts: Sequence[str], most: int) -> str | None:
-    if not texts or not all(text.strip() for text in texts):
+def fault_of(text: str, most: int) -> str | None:
+    """Why a text cannot be used."""
+    if not text.strip():
         return "empty"
-    longest = max(map(len, texts))
-    return f"{longest:,} characters, {most:,} at most" if longest > most else None
+    if len(text) > most:
+        return f"{len(text):,} characters, {most:,} at most"
+    # Half of a surrogate pair, which JSON can write: nothing that holds it could be answered or kept.
+    return None if text.isascii() or _is_unicode(text) else "not Unicode"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fault(texts: Sequence[str], most: int) -> str | None:
+    return next((fault for text in texts if (fault := fault_of(text, most))), None) if texts else "empty"
 
 
 def _check_count(things: str, count: int, most: int) -> None:

@@ -15,6 +15,7 @@ from diptych.library.query import QueryError
 _TYPE = "urn:diptych:problem:"
 _MEDIA_TYPE = "application/problem+json"
 _TEXT = {"type": "string"}
+_NAME_CHARACTERS = 100  # of a field that a request has named
 # What OpenAPI says of every error, in place of FastAPI's own 422.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
@@ -150,4 +151,4 @@ def _fault(error: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _pointer(place: Sequence[object]) -> str:
-    return "".join(f"/{part}" for part in place if part != "body")
+    return "".join(f"/{str(part)[:_NAME_CHARACTERS]}" for part in place if part != "body")

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from diptych.serve.access import Access, Guesses
 from diptych.serve.classifiers import Classifiers
@@ -12,6 +13,7 @@ from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
 from diptych.serve.fetching import Fetching
 from diptych.serve.indexing_jobs import IndexingJobs
+from diptych.serve.labels import fault_of
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem
@@ -64,12 +66,10 @@ class Server:
             raise Problem(422, "too-many-items", "Too many items", detail)
 
     def check_texts(self, texts: Sequence[str]) -> None:
-        """A Problem that names the texts that are empty or longer than is read."""
+        """A Problem that names the texts that cannot be used."""
         most = self.config.limits.text_characters
         items = [
-            {"index": index, "detail": "empty" if not text.strip() else f"{len(text):,} characters, {most:,} at most"}
-            for index, text in enumerate(texts)
-            if not text.strip() or len(text) > most
+            {"index": index, "detail": fault} for index, text in enumerate(texts) if (fault := fault_of(text, most))
         ]
         if items:
             detail = f"{len(items)} of {len(texts)} texts are empty or too long: write 1 to {most:,} characters."
@@ -80,3 +80,7 @@ async def server_of(request: Request) -> Server:
     """The server that got a request. Asynchronous, since FastAPI sends other functions to a thread."""
     server: Server = request.app.state.server
     return server
+
+
+Shared = Annotated[Server, Depends(server_of)]
+"""The server, as a route asks for it."""

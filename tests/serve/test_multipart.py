@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +99,30 @@ def test_fields_of_a_form_are_checked_as_those_of_json(
 ) -> None:
     content = form((b"image", FILE, b"x"), *parts)
     assert detail(client.post("/v1/classify", content=content, headers=FORM), 422) == message
+
+
+@pytest.mark.parametrize(
+    ("charset", "label"),
+    [("punycode", b"a-" + b"9a" * 500_000), ("unicode_escape", rb"\ud800"), ("undefined", b"a"), ("idna", b"xn--a")],
+)
+def test_no_charset_is_used_but_utf_8(client: httpx.Client, charset: str, label: bytes) -> None:
+    headers = {"content-type": f"{FORM['content-type']}; charset={charset}"}
+    since = time.perf_counter()
+    refused = client.post("/v1/classify", content=form((b"labels", b"", label)), headers=headers)
+    assert detail(refused, 422) == f"Its charset is {charset!r}: send UTF-8."
+    assert time.perf_counter() - since < 2
+    headers["content-type"] = f"{FORM['content-type']}; charset=UTF-8"
+    taken = client.post("/v1/classify", content=form((b"labels", b"", b"a"), (b"image", FILE, b"x")), headers=headers)
+    assert taken.status_code == 200
+
+
+@pytest.mark.parametrize("fields", [1, 20])
+def test_nested_json_of_a_form_is_bounded_as_a_body_is(client: httpx.Client, fields: int) -> None:
+    nested = b'{"a": [' + b"1," * (1_000_000 // fields) + b"1]}"
+    since = time.perf_counter()
+    refused = client.post("/v1/classify", content=form(*[(b"labels", b"", nested)] * fields), headers=FORM)
+    assert "more than 20,000 values" in detail(refused, 413)
+    assert time.perf_counter() - since < 2
 
 
 def test_a_large_file_of_near_boundaries_arrives_whole(client: httpx.Client) -> None:

@@ -8,9 +8,11 @@ from typing import Any, Final, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from diptych.serve.guards.body import excess_of
 from diptych.serve.problems import Problem, faults
 from diptych.serve.state import server_of
 
@@ -87,6 +89,7 @@ class _InMemory(MultiPartParser):
 async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes]]:
     """The texts of a form by name, and its files."""
     limits = (await server_of(request)).config.limits
+    _check_charset(request)
     body = await request.body()
     parser = _InMemory(
         request.headers,
@@ -99,11 +102,21 @@ async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes
         form = await parser.parse()
     except MultiPartException as error:
         raise _malformed(error.message) from error
-    except UnicodeError as error:  # of a charset that is Python's own
-        raise _malformed("Its names are not in the charset that it states: send UTF-8.") from error
     if not parser.is_whole:
         raise _malformed("It breaks off before its last boundary.")
-    return await _taken_apart(form)
+    fields, uploads = await _taken_apart(form)
+    nested = ",".join(text for texts in fields.values() for text in texts if text.lstrip().startswith("{"))
+    if (excess := excess_of(nested.encode(), limits.json_values)) is not None:
+        raise excess
+    return fields, uploads
+
+
+def _check_charset(request: Request) -> None:
+    """A Problem for any but UTF-8: Python's own charsets may take hours for what they are given, or give no Unicode."""
+    _, options = parse_options_header(request.headers["content-type"])
+    charset = options.get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in ("utf-8", "utf8"):
+        raise _malformed(f"Its charset is {charset[:40]!r}: send UTF-8.")
 
 
 async def _taken_apart(form: FormData) -> tuple[dict[str, list[str]], list[bytes]]:

@@ -42,7 +42,7 @@ class BodyGuard:
                 return await refuse_early(problem, receive, send)
             if body is None:
                 return None
-            if (excess := _excess(body, self._limits.json_values)) is not None:
+            if (excess := excess_of(body, self._limits.json_values)) is not None:
                 return await excess.response()(scope, receive, send)
             await run_while_waited_for(self._app, scope, body, receive, send)
 
@@ -107,7 +107,7 @@ def _declared(scope: Scope) -> int:
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
-def _excess(body: bytes, most: int) -> Problem | None:
+def excess_of(body: bytes, most: int) -> Problem | None:
     """What is wrong with JSON of more values than any honest request holds.
 
     Read into objects they may take 64 times the room of their text, and an error for each takes 90 us to describe.

@@ -1,5 +1,6 @@
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,17 @@ def test_an_unknown_set_and_a_server_without_a_library_are_told(keeper: httpx.Cl
         client.post("/v1/label-sets", json=new),
     ):
         assert detail(response, 404).startswith("This server has no photo library")
+
+
+def test_a_label_set_that_a_busy_server_did_not_encode_is_not_kept(keeper: httpx.Client) -> None:
+    def fill(part: int) -> int:
+        texts = [f"text {number} of part {part}" for number in range(2_048)]
+        return keeper.post("/v1/embeddings", json={"input": texts, "encoding_format": "base64"}).status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        filling = [threads.submit(fill, part) for part in range(4)]
+        while 'diptych_waiting_items{kind="texts"} 8192.0' not in keeper.get("/metrics").text:
+            assert not all(each.done() for each in filling)
+        assert detail(keeper.post("/v1/label-sets", json={"name": "new", "labels": LABELS}), 429)
+        assert keeper.get("/v1/label-sets").json() == {"label_sets": []}
+    assert [each.result() for each in filling] == [200] * 4

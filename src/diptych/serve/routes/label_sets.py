@@ -1,9 +1,9 @@
 """`/v1/label-sets`: labels kept in the library under a name, to classify with."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -13,10 +13,9 @@ from diptych.library.library import PhotoLibrary
 from diptych.serve.classifiers import check_lengths
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
 from diptych.serve.problems import Problem, invalid
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Shared
 
 router = APIRouter(tags=["label sets"])
-Shared = Annotated[Server, Depends(server_of)]
 _MOST: Final = 1_000  # sets: a library is no place to fill up
 
 
@@ -48,7 +47,7 @@ class LabelSets(BaseModel):
 
 
 @router.post("/v1/label-sets", status_code=201, response_model=StoredLabelSet)
-async def create_label_set(body: NewLabelSet, request: Request, server: Shared) -> Response:
+async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
     """Keep labels and templates under a name that is free; their texts are encoded now, once."""
     library = server.need_library()
     _check_name(body.name)
@@ -65,13 +64,17 @@ async def create_label_set(body: NewLabelSet, request: Request, server: Shared) 
         if not library.put_label_set(body.name, labels, templates):
             detail = f"There is a label set {body.name!r} already: delete it first, or choose another name."
             raise Problem(409, "label-set-exists", "The name is taken", detail)
-        library.label_set_classifier(body.name, server.classifiers.encoder)
+        try:
+            library.label_set_classifier(body.name, server.classifiers.encoder)
+        except BaseException:  # as when the server is busy: whoever sends it again would find the name taken
+            library.delete_label_set(body.name)
+            raise
         return library.label_set(body.name)
 
     made = await library.run(put)
     if made is None:  # deleted in the meantime
         raise no_such_set(body.name)
-    place = f"{request.scope.get('root_path', '')}/v1/label-sets/{quote(made.name, safe='')}"
+    place = f"{server.config.root_path}/v1/label-sets/{quote(made.name, safe='')}"
     return JSONResponse(_described(made), status_code=201, headers={"Location": place})
 
 

@@ -170,7 +170,7 @@ def test_more_than_may_wait_is_refused_and_room_comes_back(encoder: DualEncoder)
             return 200
 
         statuses = await asyncio.gather(*(status([f"{letter} {i}" for i in range(4)]) for letter in "abc"))
-        assert engine.texts.inside == 0
+        assert engine.text_gate.inside == 0
         return [*statuses, await status(["c"])]
 
     limits = Limits(texts=8, waiting_texts=8)
@@ -188,7 +188,7 @@ def test_requests_given_up_leave_no_items_behind(encoder: DualEncoder, photos: l
             task.cancel()
         await asyncio.gather(*asked, *asked_texts, return_exceptions=True)
         assert_allclose(await engine.encode_texts(["still here"]), encoder.encode_texts(["still here"]), atol=ROUNDING)
-        return engine.images.inside, engine.texts.inside
+        return engine.image_gate.inside, engine.text_gate.inside
 
     assert run_with(encoder, ask) == (0, 0)
 

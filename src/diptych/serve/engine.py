@@ -29,21 +29,23 @@ class Engine:
     """Vectors for whoever asks, in the order of asking as far as batches allow. For the thread of the loop."""
 
     def __init__(self, encoder: DualEncoder, limits: Limits, metrics: Metrics) -> None:
-        self.encoder, self.limits, self.metrics = encoder, limits, metrics
+        self.encoder = encoder
+        self._metrics, self._most_pixels = metrics, limits.pixels
         kind = encoder.encoder.device.type
         self._slots = Slots(core_count() if kind == "cpu" else 1)
-        self.images, self.texts = Gate("images", limits.waiting_images), Gate("texts", limits.waiting_texts)
+        self.image_gate = Gate("images", limits.waiting_images)
+        self.text_gate = Gate("texts", limits.waiting_texts)
         self._pixels: Batcher[Array] = Batcher(
             lambda batch: encoder.encoder.encode_pixels(np.stack(batch)),
             self._slots,
             most=_IMAGES_AT_ONCE[kind],
-            note_batch=partial(self._note_batch, self.images),
+            note_batch=partial(self._note_batch, self.image_gate),
         )
         self._tokens: Batcher[list[int]] = Batcher(
             encoder.encoder.encode_tokens,
             self._slots,
             most=_TEXTS_AT_ONCE[kind],
-            note_batch=partial(self._note_batch, self.texts),
+            note_batch=partial(self._note_batch, self.text_gate),
         )
         self._decoders = ThreadPoolExecutor(2 * core_count() + 2, thread_name_prefix="diptych-decode")
         self._cache = TextCache(encoder.embed_dim)
@@ -61,10 +63,10 @@ class Engine:
 
     async def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> Features:
         """(N, E) unit rows. TextTooLongError for one beyond the context, unless it may be cut."""
-        with self.texts.admit(len(texts)):
+        with self.text_gate.admit(len(texts)):
             rows = [self._cache.find(text) for text in texts]
             missing = list(dict.fromkeys(text for text, row in zip(texts, rows, strict=True) if row is None))
-            self.metrics.note_cached(len(texts) - len(missing), len(missing))
+            self._metrics.note_cached(len(texts) - len(missing), len(missing))
             if not missing:
                 return np.stack([row for row in rows if row is not None])
             try:
@@ -81,7 +83,7 @@ class Engine:
 
     async def encode_images(self, images: Sequence[bytes]) -> list[Features | ImageError]:
         """Of each its (E,) unit vector, or why it cannot be read."""
-        with self.images.admit(len(images)):
+        with self.image_gate.admit(len(images)):
             decoded = await asyncio.gather(*(self._decode(image) for image in images))
             readable = [pixels for pixels in decoded if not isinstance(pixels, ImageError)]
             rows = iter(await self._pixels.compute(readable) if readable else ())
@@ -110,8 +112,8 @@ class Engine:
             return error
 
     def _decode_now(self, image: bytes) -> Array:
-        with self.metrics.decoding():
-            return self.encoder.encoder.decode(image, max_pixels=self.limits.pixels, formats=PHOTO_FORMATS)
+        with self._metrics.decoding():
+            return self.encoder.encoder.decode(image, max_pixels=self._most_pixels, formats=PHOTO_FORMATS)
 
     async def _tokenize(self, texts: Sequence[str], *, on_long: OnLong = "error") -> list[list[int]]:
         tokenize = partial(self.encoder.encoder.tokenize, texts, on_long=on_long)
@@ -121,7 +123,7 @@ class Engine:
 
     def _note_batch(self, gate: Gate, items: int, seconds: float) -> None:
         gate.note_done(items, seconds)
-        self.metrics.note_batch(gate.kind, items, seconds)
+        self._metrics.note_batch(gate.kind, items, seconds)
 
 
 def _too_long(texts: Sequence[str], at_fault: set[str]) -> Problem:

@@ -4,18 +4,17 @@ import asyncio
 import io
 import time
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from diptych.serve.problems import Problem
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Shared
 
 router = APIRouter(tags=["health"])
 _PATIENCE_SECONDS = 20.0
-Shared = Annotated[Server, Depends(server_of)]
 
 
 @router.get("/healthz")
@@ -45,8 +44,8 @@ async def is_ready(server: Shared) -> dict[str, Any]:
 )
 async def metrics(server: Shared) -> Response:
     """Counters in Prometheus' text format."""
-    server.metrics.note_waiting("images", server.engine.images.inside)
-    server.metrics.note_waiting("texts", server.engine.texts.inside)
+    for gate in (server.engine.image_gate, server.engine.text_gate):
+        server.metrics.note_waiting(gate.kind, gate.inside)
     return Response(server.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -92,6 +92,13 @@ def test_what_is_no_picture_is_told_by_its_place(client: httpx.Client, image: st
     assert "\n" not in found[1]["detail"]
 
 
+def test_among_texts_a_picture_at_fault_is_called_by_its_place_in_the_input(client: httpx.Client) -> None:
+    answer = client.post("/v1/embeddings", json={"input": ["a dog", "data:image/png;base64,!!"]})
+    (item,) = answer.json()["items"]
+    assert item["index"] == 1
+    assert item["detail"].startswith("image 1: its base64 is broken")
+
+
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(limited: httpx.Client) -> None:
     found = errors(limited, [plain(picture(size=(1000, 1000))), plain(picture(size=(1001, 1000)))])
     assert {place: error["detail"] for place, error in found.items()} == {

@@ -5,14 +5,31 @@ import binascii
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field
 
 from diptych.encode.encoder import Features
 from diptych.errors import ImageError
 from diptych.serve.problems import Problem
 from diptych.serve.state import Server
 
+GivenImages = Annotated[
+    list[str],
+    Field(description="Data URIs, base64, or http(s) addresses where the server allows these; uploads come after."),
+]
+RED_PIXEL: Final = "data:image/gif;base64,R0lGODdhAQABAIEAAP8AAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
+"""A picture for examples."""
 _MEDIA_TYPE: Final = re.compile(r"image/[\w.+-]+(;[\w.+-]+=[\w.+-]*)*;base64", re.ASCII | re.IGNORECASE)
+
+
+class ItemError(BaseModel):
+    """Why there is nothing for an image: problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
 
 
 async def encode_inputs(

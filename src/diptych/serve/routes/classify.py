@@ -1,28 +1,27 @@
 """`POST /v1/classify`: images and labels to probabilities, image by image."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.responses import Response
 
 from diptych.calibration import NONE_THRESHOLD, none_of_these
 from diptych.encode.encoder import Features
-from diptych.serve.image_inputs import check_images, encode_inputs
+from diptych.serve.image_inputs import RED_PIXEL, GivenImages, ItemError, check_images, encode_inputs
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
 from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.problems import Problem, invalid
 from diptych.serve.routes.label_sets import no_such_set
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Server, Shared
 from diptych.zeroshot import Label, ZeroShotClassifier
 
 router = APIRouter(tags=["classify"])
-_PIXEL = "data:image/gif;base64,R0lGODdhAQABAIEAAP8AAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
 _EXAMPLES: list[JsonValue] = [
-    {"images": [_PIXEL], "labels": ["a dog", "a cat", "something red"]},
-    {"images": [_PIXEL], "labels": {"pet": ["a dog", "a cat"], "colour": "something red"}, "multi": True},
+    {"images": [RED_PIXEL], "labels": ["a dog", "a cat", "something red"]},
+    {"images": [RED_PIXEL], "labels": {"pet": ["a dog", "a cat"], "colour": "something red"}, "multi": True},
 ]
 
 
@@ -30,9 +29,7 @@ class ClassifyRequest(BaseModel):
     """Images, and labels to rank for each."""
 
     model_config = ConfigDict(json_schema_extra={"examples": _EXAMPLES}, extra="forbid", allow_inf_nan=False)
-    images: list[str] = Field(
-        [], description="Data URIs, base64, or http(s) addresses where the server allows these; uploads come after."
-    )
+    images: GivenImages = []
     labels: GivenLabels | None = None
     templates: GivenTemplates | None = None
     label_set: str | None = Field(None, description="A label set's name, in place of labels and templates.")
@@ -47,15 +44,6 @@ class RankedLabel(BaseModel):
     name: str
     probability: float
     cosine: float
-
-
-class ItemError(BaseModel):
-    """Why an image has no labels: problem details (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
 
 
 class Classified(BaseModel):
@@ -76,7 +64,7 @@ class ClassifyResponse(BaseModel):
 
 
 @router.post("/v1/classify", response_model=ClassifyResponse, openapi_extra=both_bodies(ClassifyRequest))
-async def classify(request: Request, server: Annotated[Server, Depends(server_of)]) -> Response:
+async def classify(request: Request, server: Shared) -> Response:
     """Rank labels for each image. One that cannot be read has an error of its own; the others have their labels."""
     body, uploads = await read_request(request, ClassifyRequest)
     if body.threshold is not None and not body.multi:

@@ -2,17 +2,17 @@
 
 import base64
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from diptych.encode.encoder import Features
 from diptych.serve.image_inputs import encode_inputs
 from diptych.serve.problems import Problem, invalid
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Server, Shared
 
 router = APIRouter(tags=["embeddings"])
 _IMAGE = "data:image/"
@@ -73,7 +73,7 @@ class EmbeddingsResponse(BaseModel):
 
 
 @router.post("/v1/embeddings", response_model=EmbeddingsResponse)
-async def create_embeddings(body: EmbeddingsRequest, server: Annotated[Server, Depends(server_of)]) -> Response:
+async def create_embeddings(body: EmbeddingsRequest, server: Shared) -> Response:
     """Vectors of unit length for texts and images, in order: all, or an error that names each at fault."""
     server.check_model(body.model)
     _check_dimensions(body.dimensions, server)
@@ -128,7 +128,7 @@ def _check_dimensions(dimensions: int | None, server: Server) -> None:
 
 async def _encode_images(values: Sequence[str], items: Sequence[tuple[bool, str]], server: Server) -> list[Features]:
     places = [index for index, (is_image, _) in enumerate(items) if is_image]
-    rows = await encode_inputs(values, server)
+    rows = await encode_inputs(values, server, places)
     faults = [
         {"index": place, "detail": row.detail}
         for place, row in zip(places, rows, strict=True)

@@ -1,33 +1,27 @@
 """`POST /v1/similarity`: the cosine of each image with each text."""
 
-from typing import Annotated
-
 import numpy as np
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from diptych.serve.image_inputs import check_images, encode_inputs
+from diptych.serve.image_inputs import RED_PIXEL, GivenImages, ItemError, check_images, encode_inputs
 from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.problems import Problem, invalid
-from diptych.serve.routes.classify import ItemError
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Shared
 
 router = APIRouter(tags=["similarity"])
-_PIXEL = "data:image/gif;base64,R0lGODdhAQABAIEAAP8AAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
 
 
 class SimilarityRequest(BaseModel):
     """Images and texts, each to be compared with each."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"images": [_PIXEL], "texts": ["a red square", "two dogs in snow"]}]},
+        json_schema_extra={"examples": [{"images": [RED_PIXEL], "texts": ["a red square", "two dogs in snow"]}]},
         extra="forbid",
     )
-    images: list[str] = Field(
-        [], description="Data URIs, base64, or http(s) addresses where the server allows these; uploads come after."
-    )
+    images: GivenImages = []
     texts: list[str] = Field(description="As they are: no template is put around them.")
 
 
@@ -48,7 +42,7 @@ class SimilarityResponse(BaseModel):
 
 
 @router.post("/v1/similarity", response_model=SimilarityResponse, openapi_extra=both_bodies(SimilarityRequest))
-async def compare(request: Request, server: Annotated[Server, Depends(server_of)]) -> Response:
+async def compare(request: Request, server: Shared) -> Response:
     """The cosine of each image with each text. One that cannot be read has an error of its own."""
     body, uploads = await read_request(request, SimilarityRequest)
     images: list[str | bytes] = [*body.images, *uploads]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from diptych.library.lock import LibraryHeldError, only_writer
@@ -13,10 +13,9 @@ from diptych.serve.indexing_jobs import IndexingJob
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.problems import Problem
 from diptych.serve.root_names import RootNames
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Shared
 
 router = APIRouter(tags=["library"])
-Shared = Annotated[Server, Depends(server_of)]
 
 
 class IndexRequest(BaseModel):

@@ -4,17 +4,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from diptych.library.database import NoVectorsError
 from diptych.library.library import PhotoLibrary
 from diptych.serve.root_names import RootNames
 from diptych.serve.routes.jobs import Job, describe_job
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Shared
 
 router = APIRouter(prefix="/v1/library", tags=["library"])
-Shared = Annotated[Server, Depends(server_of)]
 _MOST_NAMES = 200  # cameras, columns
 
 

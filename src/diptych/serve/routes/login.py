@@ -3,18 +3,17 @@
 import asyncio
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from diptych.serve.guards.keys import COOKIE
 from diptych.serve.problems import Problem
 from diptych.serve.routes.page import WEB
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Server, Shared
 
 router = APIRouter(include_in_schema=False)
 _DELAY_SECONDS: Final = 1.0
 _NOTICE_PLACE: Final = "<!-- notice -->"
-Shared = Annotated[Server, Depends(server_of)]
 
 
 @router.get("/login")

@@ -1,30 +1,30 @@
 """`GET /v1/models`, as OpenAI has it, and what else there is to know of the server."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from diptych import __version__
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Server, Shared
 
 router = APIRouter(tags=["models"])
 
 
 @router.get("/v1/models")
-async def list_models(server: Annotated[Server, Depends(server_of)]) -> dict[str, Any]:
+async def list_models(server: Shared) -> dict[str, Any]:
     """The one model that this server has."""
     return {"object": "list", "data": [_described(server)]}
 
 
 @router.get("/v1/models/{model:path}")
-async def get_model(model: str, server: Annotated[Server, Depends(server_of)]) -> dict[str, Any]:
+async def get_model(model: str, server: Shared) -> dict[str, Any]:
     """What is known of a model."""
     server.check_model(model)
     return _described(server)
 
 
 @router.get("/v1/server")
-async def describe_server(server: Annotated[Server, Depends(server_of)]) -> dict[str, Any]:
+async def describe_server(server: Shared) -> dict[str, Any]:
     """What this server can do, and how much it takes."""
     limits = server.config.limits
     names = ("body_bytes", "images", "texts", "labels", "text_characters", "pixels")

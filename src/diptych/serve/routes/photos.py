@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from pydantic import Field
 from starlette.responses import FileResponse, Response
@@ -20,10 +20,9 @@ from diptych.serve.photo_files import PhotoFile, open_photo
 from diptych.serve.photo_thumbnails import make_thumbnail
 from diptych.serve.problems import Problem
 from diptych.serve.root_names import RootNames, as_text
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Server, Shared
 
 router = APIRouter(prefix="/v1/photos", tags=["photos"])
-Shared = Annotated[Server, Depends(server_of)]
 Id = Annotated[int, InPath(ge=1, le=2**63 - 1, description="The photo's number.", examples=[17])]
 
 # A photo keeps its number when its file changes: what is kept is shown at once and asked for again soon.

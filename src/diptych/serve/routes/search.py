@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from diptych.library.background import has_relevance
@@ -18,10 +17,9 @@ from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.problems import Problem
 from diptych.serve.root_names import RootNames
 from diptych.serve.search_requests import ImageTerm, SearchRequest, SimilarRequest
-from diptych.serve.state import Server, server_of
+from diptych.serve.state import Server, Shared
 
 router = APIRouter(tags=["search"])
-Shared = Annotated[Server, Depends(server_of)]
 
 
 @router.post("/v1/search", response_model=FoundPhotos, openapi_extra=both_bodies(SearchRequest))

@@ -59,6 +59,7 @@ def build_app(server: Server) -> FastAPI:
             server.library.start(server.classifiers.encoder)
         yield
         server.classifiers.close()
+        server.fetching.close()
         if server.library is not None:
             await server.jobs.close()
             await server.library.stop()

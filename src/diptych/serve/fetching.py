@@ -40,6 +40,10 @@ class Fetching:
         finally:
             self._room += taken
 
+    def close(self) -> None:
+        """Begin no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def _fetch(self, url: str, turns: asyncio.Semaphore, deadline: float) -> bytes | Problem:
         async with turns:
             loop = asyncio.get_running_loop()

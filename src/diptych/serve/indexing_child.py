@@ -2,8 +2,8 @@
 
     python -m diptych.serve.indexing_child ORDER
 
-It writes a JSON line whenever it has come further, `{"total": 120, "done": 80, "failed": 1}`, and one line on stderr if
-it fails. SIGINT has it keep what is done and end.
+It writes a JSON line whenever it has come further, `{"total": 120, "done": 80, "failed": 1, "absent_roots": []}`, and
+one line on stderr if it fails. SIGINT has it keep what is done and end.
 """
 
 import json
@@ -66,7 +66,7 @@ def main() -> int:
             sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except (DiptychError, OSError, ValueError, sqlite3.Error, MemoryError) as error:
+    except (DiptychError, OSError, sqlite3.Error, MemoryError) as error:
         sys.stderr.write(" ".join((str(error) or "There is not enough memory.").split()) + "\n")
         return 1
     return 0

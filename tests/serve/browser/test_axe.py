@@ -120,9 +120,9 @@ def test_library_is_clean(page: Page, searched: str, without_library: str) -> No
 @everywhere
 def test_signing_in_is_clean(page: Page, guarded: str, complaints: list[str]) -> None:
     page.goto(guarded)
-    expect(page.get_by_label("Key")).to_be_visible()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
     assert findings(page) == []
-    page.get_by_label("Key").fill("none of them")
+    page.get_by_label("Key", exact=True).fill("none of them")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible()
     assert findings(page) == []

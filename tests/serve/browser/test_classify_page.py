@@ -327,3 +327,11 @@ def test_bars_jump_where_the_system_asks_for_less_motion(page: Page, without_lib
 def test_a_phone_shows_the_view_without_scrolling_sideways(page: Page, without_library: str, cat: Path) -> None:
     open_with(page, without_library, cat, "cat", "a label that is long enough to be broken or cut somewhere on a phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_who_has_no_picture_at_hand_is_given_a_painted_one(page: Page, without_library: str) -> None:
+    open_view(page, without_library)
+    page.get_by_role("button", name="or try a painted one").click()
+    expect(page.locator(".bar .name").first).to_have_text("beach")
+    expect(page.get_by_role("img", name="The picture: painted beach.png")).to_be_visible()
+    expect(page.get_by_text("None of these labels seems to fit.")).to_have_count(0)

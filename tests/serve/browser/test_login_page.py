@@ -23,14 +23,14 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def sign_in(page: Page, key: str) -> None:
-    page.get_by_label("Key").fill(key)
+    page.get_by_label("Key", exact=True).fill(key)
     page.keyboard.press("Enter")
 
 
 def test_the_right_key_opens_the_view_that_was_asked_for_and_signing_out_closes_it(page: Page, keyed: str) -> None:
     page.goto(f"{keyed}#draw?practice=1")
     expect(page).to_have_title("Sign in · Diptych")
-    expect(page.get_by_label("Key")).to_be_focused()
+    expect(page.get_by_label("Key", exact=True)).to_be_focused()
     sign_in(page, KEY)
     expect(page.locator(".sheet")).to_be_visible()
     expect(page.locator(".practice")).to_be_visible()
@@ -38,16 +38,16 @@ def test_the_right_key_opens_the_view_that_was_asked_for_and_signing_out_closes_
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert page.evaluate("document.cookie") == ""
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("Key")).to_be_visible()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
     page.goto(keyed)
-    expect(page.get_by_label("Key")).to_be_visible()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
 
 
 def test_a_wrong_key_is_refused_in_words(page: Page, keyed: str, complaints: list[str]) -> None:
     page.goto(f"{keyed}#classify")
     sign_in(page, "none of them")
     expect(page.get_by_role("alert")).to_have_text("This is none of the server's keys.")
-    expect(page.get_by_label("Key")).to_have_value("")
+    expect(page.get_by_label("Key", exact=True)).to_have_value("")
     assert KEY not in page.content()
     sign_in(page, KEY)
     expect(page.get_by_text("Drop a picture here")).to_be_visible()
@@ -62,7 +62,7 @@ def test_a_session_that_has_ended_leads_back_to_the_sign_in_page(page: Page, key
     expect(page.locator(".sheet")).to_be_visible()
     page.context.clear_cookies()
     page.locator(".sheet").click()
-    expect(page.get_by_label("Key")).to_be_visible()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
     sign_in(page, KEY)
     expect(page.locator(".sheet")).to_be_visible()
     complaints.clear()  # the browser's own, of the answer 401

@@ -46,6 +46,7 @@ export function mount(element, server) {
       ranking.element,
     ),
   );
+  deck.prepare().then(game.ready, game.ready); // what went wrong is said when a drawing is ranked
 
   function look() {
     if (!sketch.isBlank()) return looking.ask();

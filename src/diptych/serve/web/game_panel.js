@@ -6,7 +6,9 @@ const TICK = 200; // ms
 const WARNINGS = [30, 10]; // seconds left that are said
 const PLACES = ["", "first", "second", "third", "fourth", "fifth"];
 
-/** A game over `words`: `element`, `judge(rows)`, `target()`, `takesDrawings()`, `pause()` and `resume()`.
+/** A game over `words`: `element`, `ready()`, `judge(rows)`, `target()`, `takesDrawings()`, `pause()` and `resume()`.
+ *
+ * It can be started once it has been told that all is ready.
  *
  * `onRound()` is called when a word is given, `onEnd()` when its round is over.
  */
@@ -17,7 +19,7 @@ export function createGamePanel(words, { onRound, onEnd }) {
   const clock = make("span", { className: "clock", ariaHidden: "true" }, make("span", { className: "fill" }));
   const score = make("p", { className: "score pale number" });
   const outcome = make("p", { className: "outcome" });
-  const go = make("button", { type: "button", className: "primary", on: { click: next } });
+  const go = make("button", { type: "button", className: "primary", disabled: true, on: { click: next } });
   const skip = make("button", { type: "button", className: "quiet", on: { click: next } }, "Skip");
   const spoken = make("p", { className: "visually-hidden", role: "status" });
   const element = make(
@@ -86,7 +88,7 @@ export function createGamePanel(words, { onRound, onEnd }) {
     clock.classList.toggle("short", secondsLeft <= 10);
     outcome.textContent = describe(game.state(), words.length);
     go.hidden = isOn;
-    go.textContent = phase === "ready" ? "Start" : "Next word";
+    go.textContent = go.disabled ? "Getting ready…" : phase === "ready" ? "Start" : "Next word";
     skip.hidden = !isOn;
     score.textContent = `Score ${points}${streak > 1 ? ` · ${streak} in a row` : ""}`;
   }
@@ -94,6 +96,10 @@ export function createGamePanel(words, { onRound, onEnd }) {
   show();
   return {
     element,
+    ready() {
+      go.disabled = false;
+      show();
+    },
     takesDrawings: () => ["ready", "drawing"].includes(game.state().phase),
     target: () => game.state().word,
     judge(rows) {

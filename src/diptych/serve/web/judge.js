@@ -8,11 +8,12 @@ const LEAST = 1e-30; // a probability that was rounded to 0 still has a logarith
 
 /** Ranks drawings (data URIs) among `words`: `rank(uri, { signal })` gives rows of { name, probability }, best first.
  *
+ * `prepare()` asks beforehand for what it needs to know once.
  * Models lean towards some words for anything that is drawn. How far is read off pages that show nothing, and taken
  * off (contextual calibration: Zhao et al. 2021, section 5).
  */
 export function createJudge(server, words) {
-  let leaning = null; // of each word the mean logarithm on those pages
+  let learning = null; // a promise of each word's mean logarithm on those pages
 
   async function ask(images, signal) {
     const body = { images, labels: words, templates: TEMPLATES, top: words.length };
@@ -20,15 +21,23 @@ export function createJudge(server, words) {
     return results.map(({ labels }) => new Map(labels.map(({ name, probability }) => [name, Math.log(Math.max(probability, LEAST))])));
   }
 
-  async function learn(signal) {
-    const pages = await ask(pagesOfNothing(), signal);
-    leaning = new Map(words.map((word) => [word, pages.reduce((sum, page) => sum + page.get(word), 0) / pages.length]));
+  async function learn() {
+    const pages = await ask(pagesOfNothing());
+    return new Map(words.map((word) => [word, pages.reduce((sum, page) => sum + page.get(word), 0) / pages.length]));
+  }
+
+  function prepare() {
+    learning ??= learn().catch((error) => {
+      learning = null; // to be asked again
+      throw error;
+    });
+    return learning;
   }
 
   return {
-    words,
+    prepare,
     async rank(uri, { signal } = {}) {
-      if (!leaning) await learn(signal);
+      const leaning = await prepare();
       const [logs] = await ask([uri], signal);
       return ranked(words.map((name) => ({ name, log: logs.get(name) - leaning.get(name) })));
     },

@@ -1,6 +1,7 @@
 // Pictures to look at: one in large, the others in a strip beneath it.
 import { iconButton, make } from "./dom.js";
 import { pictureButton, readPicture } from "./dropzone.js";
+import { paintSample } from "./sample.js";
 
 /** A panel of pictures: `element`, `add(files)` and `chosen()`, which is { name, uri, preview } or null.
  *
@@ -20,6 +21,7 @@ export function createPicturePanel({ onChange, onRefused }) {
     make("p", {}, make("strong", {}, "Drop a picture here")),
     make("p", { className: "pale" }, "or paste one, or"),
     pictureButton("Choose pictures", add, { className: "primary" }),
+    make("button", { type: "button", className: "quiet small", on: { click: async () => add([await paintSample()]) } }, "or try a painted one"),
   );
   const frame = make("div", { className: "picture-frame" }, invitation, large, unseen);
   const strip = make("ul", { className: "strip", ariaLabel: "Pictures" });

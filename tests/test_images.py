@@ -235,6 +235,7 @@ def test_16_bit_grey_is_scaled_not_clipped() -> None:
         (np.array([[-3e38, 0, 3e38]], dtype=np.float32), [0, 128, 255]),
         (np.array([[np.nan, np.inf, 1]], dtype=np.float32), [0, 0, 255]),
         (np.array([[-2, -2, -2]], dtype=np.float32), [0, 0, 0]),
+        (np.array([[-1, *[0] * 2_200_000, 1]], dtype=np.float32), [0, *[128] * 2_200_000, 255]),
     ],
 )
 def test_integers_and_floats_of_any_range_become_grey(values: npt.NDArray[Any], expected: list[int]) -> None:
@@ -363,6 +364,34 @@ def test_a_bomb_is_refused_without_decoding_it() -> None:
         open_image(PICTURE, max_pixels=10)
     with pytest.raises(ImageError, match="more than the 10 that"):
         open_image(BLOCKS, max_pixels=10)
+
+
+def jpeg_of_scans(count: int) -> bytes:
+    """A progressive JPEG whose scans after the first say of all blocks that nothing is added to them."""
+
+    def segment(kind: int, data: bytes) -> bytes:
+        return bytes([0xFF, kind]) + struct.pack(">H", len(data) + 2) + data
+
+    one_code = bytes([1] + [0] * 15)  # of one bit, for the value that follows
+    head = b"\xff\xd8" + segment(0xDB, bytes([0] + [16] * 64))
+    head += segment(0xC2, struct.pack(">BHHB3B", 8, 16, 16, 1, 1, 0x11, 0))
+    head += segment(0xC4, b"\x00" + one_code + b"\x00") + segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + b"\x0f"
+    head += segment(0xC4, b"\x10" + one_code + b"\x20")  # four to seven blocks at an end
+    return head + (segment(0xDA, bytes([1, 1, 0, 1, 63, 0])) + b"\x1f") * (count - 1) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_more_scans_than_anybody_writes_is_refused() -> None:
+    assert open_image(jpeg_of_scans(100)).size == (16, 16)
+    with pytest.raises(ImageError, match="a JPEG of more than 100 scans"):
+        open_image(jpeg_of_scans(101))
+
+
+def test_what_looks_like_scans_in_other_parts_of_a_jpeg_is_none() -> None:
+    plain = encode(PICTURE, "JPEG")
+    looks = b"\xff\xda\x00\x02" * 200
+    comment = b"\xff\xfe" + struct.pack(">H", len(looks) + 2) + looks
+    for data in (plain[:2] + comment + plain[2:], plain + looks):  # what phones put at the end is a film
+        assert_shows(open_image(data), open_image(plain))
 
 
 def test_an_icon_that_lies_about_its_size_is_refused() -> None:

@@ -2,11 +2,13 @@
 
 import io
 import os
+import re
 import stat
 import struct
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, TypeAlias
 
@@ -62,6 +64,10 @@ BROKEN_METADATA: Final = (
 _CALLED: Final = {"HEIF": "HEIC or MP4"}  # what begins so may be a video
 _reading = threading.Lock()
 MAX_PIXELS: Final = 200_000_000
+_MOST_SCANS: Final = 100  # of a progressive JPEG; encoders write about ten
+_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that are not alone
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_LEVELS_AT_ONCE: Final = 1 << 20
 _ORIENTATION: Final = 0x0112
 _PICTURE, _PHOTOGRAPH, _PLACE = 0, 0x8769, 0x8825  # EXIF's directories
 _UPRIGHT: Final = {
@@ -126,7 +132,9 @@ def open_image(
                 copied = source.copy()
             return _upright_rgb(copied, max_pixels)
         with _open_stream(source) as stream:
-            return _decode(_identify(stream, formats), max_pixels, shortest_side)
+            image = _identify(stream, formats)
+            _check_scans(image, stream)
+            return _decode(image, max_pixels, shortest_side)
     except ImageError:  # what a file object said of itself
         raise
     except Exception as error:  # hostile bytes make Pillow's plugins raise anything, from struct.error to MemoryError
@@ -326,15 +334,24 @@ def _from_any_range(image: Image.Image) -> Image.Image:
 
     Where none does, or where values are negative, the range found is stretched. What is not finite is black.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
+    levels = np.asarray(image)
+    grey = np.empty(levels.shape, np.uint8)
+    # A part at a time: as float64 all of a large picture would take five times its own room.
+    parts = [slice(start, start + _LEVELS_AT_ONCE) for start in range(0, levels.size, _LEVELS_AT_ONCE)]
+    ranges = [(values.min(), values.max()) for values in (_finite(levels.reshape(-1)[part]) for part in parts)]
+    low, high = float(min(low for low, _ in ranges)), float(max(high for _, high in ranges))
     whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     if low < 0 or high > whites[-1]:
-        values -= low
-        white = (high - low) or 1.0
+        black, white = low, (high - low) or 1.0
     else:
-        white = next(white for white in whites if high <= white)
-    return Image.fromarray(np.rint(values / white * 255).astype(np.uint8)).convert("RGB")
+        black, white = 0.0, next(white for white in whites if high <= white)
+    for part in parts:
+        grey.reshape(-1)[part] = np.rint((_finite(levels.reshape(-1)[part]) - black) / white * 255)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _finite(levels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(levels.astype(np.float64), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -357,6 +374,30 @@ def _check_size(size: _Size, max_pixels: int) -> None:
         raise _BadImageError(f"{width} x {height} pixels are more than the {max_pixels:,} that max_pixels allows")
     if width * height == 0:
         raise _BadImageError(f"{width} x {height} pixels: there is nothing to see")
+
+
+def _check_scans(image: ImageFile.ImageFile, stream: IO[bytes]) -> None:
+    """Refuse a JPEG of more scans than anybody writes: a bad one asks for hours in a few bytes each."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    place = stream.tell()
+    stream.seek(0)
+    scans = sum(1 for _ in islice(_scans(stream.read()), _MOST_SCANS + 1))
+    stream.seek(place)
+    if scans > _MOST_SCANS:
+        raise _BadImageError(f"a JPEG of more than {_MOST_SCANS} scans; save it again as a plain one")
+
+
+def _scans(data: bytes) -> Iterator[int]:
+    """Where each scan of the first picture in a JPEG file begins."""
+    place = 2
+    while found := _MARKER.search(data, place):
+        place, kind = found.end(), data[found.end() - 1]
+        if kind == _END_OF_IMAGE:
+            return
+        if kind == _START_OF_SCAN:
+            yield found.start()
+        place += int.from_bytes(data[place : place + 2])
 
 
 def _name(source: object) -> str:

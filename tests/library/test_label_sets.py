@@ -39,33 +39,33 @@ class Counting:
 
 
 def test_label_sets_are_kept_as_they_were_given(library: PhotoLibrary) -> None:
-    assert library.label_sets() == []
-    assert library.put_label_set("pets", LABELS)
-    assert library.put_label_set("described", DESCRIBED, "imagenet-7")
-    assert library.put_label_set("own", LABELS, ("a sketch of a {}.", "{} in snow"))
+    assert library.label_sets.all() == []
+    assert library.label_sets.put("pets", LABELS)
+    assert library.label_sets.put("described", DESCRIBED, "imagenet-7")
+    assert library.label_sets.put("own", LABELS, ("a sketch of a {}.", "{} in snow"))
     with PhotoLibrary.open(library.folder) as again:
-        described, own, pets = again.label_sets()
+        described, own, pets = again.label_sets.all()
         assert (pets.name, pets.labels, pets.templates) == ("pets", LABELS, None)
         assert (described.labels, described.templates) == (DESCRIBED, "imagenet-7")
         assert (own.labels, own.templates) == (LABELS, ("a sketch of a {}.", "{} in snow"))
-        assert again.label_set("pets") == pets
-        assert again.label_set("none") is None
+        assert again.label_sets.find("pets") == pets
+        assert again.label_sets.find("none") is None
 
 
 def test_a_name_that_is_taken_keeps_its_labels(library: PhotoLibrary) -> None:
-    assert library.put_label_set("pets", LABELS)
-    assert not library.put_label_set("pets", ("hamster",))
-    assert library.label_sets()[0].labels == LABELS
+    assert library.label_sets.put("pets", LABELS)
+    assert not library.label_sets.put("pets", ("hamster",))
+    assert library.label_sets.all()[0].labels == LABELS
 
 
 def test_what_is_deleted_is_gone_and_its_name_is_free(library: PhotoLibrary, encoder: DualEncoder) -> None:
-    library.put_label_set("pets", LABELS)
-    library.label_set_classifier("pets", encoder)
-    assert library.delete_label_set("pets")
-    assert not library.delete_label_set("pets")
-    assert library.label_set_classifier("pets", encoder) is None
-    assert library.put_label_set("pets", ("hamster", "parrot"))
-    classifier = library.label_set_classifier("pets", encoder)
+    library.label_sets.put("pets", LABELS)
+    library.label_sets.classifier("pets", encoder)
+    assert library.label_sets.delete("pets")
+    assert not library.label_sets.delete("pets")
+    assert library.label_sets.classifier("pets", encoder) is None
+    assert library.label_sets.put("pets", ("hamster", "parrot"))
+    classifier = library.label_sets.classifier("pets", encoder)
     assert classifier is not None
     assert classifier.class_names == ("hamster", "parrot")
 
@@ -77,11 +77,11 @@ def test_a_classifier_is_computed_once_and_is_what_a_new_one_would_be(
     labels: tuple[str, ...] | dict[str, str | list[str]],
     templates: str | None,
 ) -> None:
-    library.put_label_set("set", labels, templates)
+    library.label_sets.put("set", labels, templates)
     expected = build_classifier(encoder, labels, templates)
     for asks in (True, False):
         counting = Counting(encoder)
-        made = library.label_set_classifier("set", cast(Encoder, counting))
+        made = library.label_sets.classifier("set", cast(Encoder, counting))
         assert made is not None
         assert made.prompts == expected.prompts
         assert made.templates == expected.templates
@@ -90,10 +90,10 @@ def test_a_classifier_is_computed_once_and_is_what_a_new_one_would_be(
 
 
 def test_each_model_and_each_dtype_has_its_own(library: PhotoLibrary, encoder: DualEncoder) -> None:
-    library.put_label_set("set", LABELS)
+    library.label_sets.put("set", LABELS)
     for fingerprint, dtype in ((None, None), ("another", None), (None, "bfloat16")):
         counting = Counting(encoder, fingerprint=fingerprint, dtype=dtype)
-        library.label_set_classifier("set", cast(Encoder, counting))
+        library.label_sets.classifier("set", cast(Encoder, counting))
         assert len(counting.asked) == len(LABELS)
 
 
@@ -102,13 +102,13 @@ def test_a_set_that_is_replaced_meanwhile_keeps_nothing_of_the_one_before(
 ) -> None:
     class Slow(Counting):
         def encode_texts(self, texts: Iterable[str], **options: bool) -> Features:
-            library.delete_label_set("set")
-            library.put_label_set("set", ("hamster", "parrot", "fish"))
+            library.label_sets.delete("set")
+            library.label_sets.put("set", ("hamster", "parrot", "fish"))
             return super().encode_texts(texts)
 
-    library.put_label_set("set", LABELS)
-    library.label_set_classifier("set", cast(Encoder, Slow(encoder)))
-    made = library.label_set_classifier("set", encoder)
+    library.label_sets.put("set", LABELS)
+    library.label_sets.classifier("set", cast(Encoder, Slow(encoder)))
+    made = library.label_sets.classifier("set", encoder)
     assert made is not None
     expected = build_classifier(encoder, ("hamster", "parrot", "fish"))
     np.testing.assert_array_equal(made.class_features, expected.class_features)
@@ -124,10 +124,10 @@ def test_labels_that_are_none_are_refused_and_no_file_is_read(library: PhotoLibr
     ]
     for labels, templates, message in refused:
         with pytest.raises(ValueError, match=message):
-            library.put_label_set("set", labels, templates)
+            library.label_sets.put("set", labels, templates)
     with pytest.raises(ValueError, match="A label set needs a name"):
-        library.put_label_set("", LABELS)
-    assert library.label_sets() == []
+        library.label_sets.put("", LABELS)
+    assert library.label_sets.all() == []
 
 
 def test_a_library_of_the_second_version_gets_the_tables(tmp_path: Path, encoder: DualEncoder) -> None:
@@ -141,7 +141,7 @@ def test_a_library_of_the_second_version_gets_the_tables(tmp_path: Path, encoder
         database.execute("PRAGMA user_version = 2")
     with PhotoLibrary.open(folder) as library:
         assert [str(root.path) for root in library.roots()] == ["/photos"]
-        assert library.put_label_set("pets", LABELS)
-        assert library.label_set_classifier("pets", encoder) is not None
+        assert library.label_sets.put("pets", LABELS)
+        assert library.label_sets.classifier("pets", encoder) is not None
     with closing(sqlite3.connect(folder / "library.db")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)

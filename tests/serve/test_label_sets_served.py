@@ -90,8 +90,8 @@ def test_the_text_work_of_a_set_is_done_when_it_is_made(keeper: httpx.Client) ->
 def test_label_sets_are_in_the_library(keeper: httpx.Client, folder: Path) -> None:
     keeper.post("/v1/label-sets", json={"name": "set", "labels": LABELS})
     with PhotoLibrary.open(folder) as library:
-        assert [found.name for found in library.label_sets()] == ["set"]
-        library.put_label_set("made elsewhere", ("a", "b"))
+        assert [found.name for found in library.label_sets.all()] == ["set"]
+        library.label_sets.put("made elsewhere", ("a", "b"))
     assert keeper.get("/v1/label-sets/made elsewhere").json()["labels"] == ["a", "b"]
 
 

@@ -40,73 +40,71 @@ class LabelSet:
         return None if self.templates is None else resolve_templates(self.templates, may_read=False)
 
 
-def list_label_sets(database: sqlite3.Connection) -> list[LabelSet]:
-    """All of them, by name."""
-    return [_read(row) for row in database.execute("SELECT * FROM label_sets ORDER BY name")]
+class LabelSets:
+    """The label sets of one library; for the thread that has its database open."""
 
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
 
-def find_label_set(database: sqlite3.Connection, name: str) -> LabelSet | None:
-    """That of a name, if there is one."""
-    row = database.execute("SELECT * FROM label_sets WHERE name = ?", (name,)).fetchone()
-    return None if row is None else _read(row)
+    def all(self) -> list[LabelSet]:
+        """By name."""
+        return [_read(row) for row in self._database.execute("SELECT * FROM label_sets ORDER BY name")]
 
+    def find(self, name: str) -> LabelSet | None:
+        """That of a name, if there is one."""
+        row = self._database.execute("SELECT * FROM label_sets WHERE name = ?", (name,)).fetchone()
+        return None if row is None else _read(row)
 
-def put_label_set(
-    database: sqlite3.Connection, name: str, labels: Labels, templates: str | tuple[str, ...] | None = None
-) -> bool:
-    """Keep labels under a name; False, and nothing done, where it has some. ValueError for labels that are none."""
-    made = LabelSet(name=name, labels=labels, templates=templates, created_at=time.time())
-    if not name:
-        raise ValueError("A label set needs a name.")
-    made.prompts()
-    with transaction(database):
-        added = database.execute(
-            "INSERT INTO label_sets (name, content, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (name, _content(made), made.created_at),
-        )
-        return added.rowcount == 1
+    def put(self, name: str, labels: Labels, templates: str | tuple[str, ...] | None = None) -> bool:
+        """Keep labels under a name; False, and nothing done, where it has some. ValueError for labels that are none."""
+        made = LabelSet(name=name, labels=labels, templates=templates, created_at=time.time())
+        if not name:
+            raise ValueError("A label set needs a name.")
+        made.prompts()
+        with transaction(self._database):
+            added = self._database.execute(
+                "INSERT INTO label_sets (name, content, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (name, _content(made), made.created_at),
+            )
+            return added.rowcount == 1
 
+    def delete(self, name: str) -> bool:
+        """Forget a set and what was computed for it; whether there was one."""
+        with transaction(self._database):
+            return self._database.execute("DELETE FROM label_sets WHERE name = ?", (name,)).rowcount == 1
 
-def delete_label_set(database: sqlite3.Connection, name: str) -> bool:
-    """Forget a set and what was computed for it; whether there was one."""
-    with transaction(database):
-        return database.execute("DELETE FROM label_sets WHERE name = ?", (name,)).rowcount == 1
+    def classifier(self, name: str, encoder: Encoder) -> "ZeroShotClassifier | None":
+        """The classifier of a set, if there is one of this name: computed once for each model, and kept."""
+        from diptych.zeroshot import ZeroShotClassifier, build_classifier
 
+        found = self.find(name)
+        if found is None:
+            return None
+        prompts, forms = found.prompts(), found.forms()
+        features = self._find_features(name, encoder, len(prompts))
+        if features is not None:
+            return ZeroShotClassifier(encoder, prompts, features, templates=forms, cache=False)
+        made = build_classifier(encoder, found.labels, forms, cache=False)
+        self._keep_features(found, encoder, made.class_features)
+        return made
 
-def label_set_classifier(database: sqlite3.Connection, name: str, encoder: Encoder) -> "ZeroShotClassifier | None":
-    """The classifier of a set, if there is one of this name: computed the first time, for each model."""
-    from diptych.zeroshot import ZeroShotClassifier, build_classifier
+    def _find_features(self, name: str, encoder: Encoder, count: int) -> Features | None:
+        row = self._database.execute(
+            "SELECT features FROM label_set_features WHERE name = ? AND fingerprint = ? AND dtype = ?",
+            (name, encoder.fingerprint, encoder.dtype),
+        ).fetchone()
+        if row is None or len(row[0]) != 4 * count * encoder.embed_dim:
+            return None
+        return np.frombuffer(row[0], "<f4").reshape(count, encoder.embed_dim).astype(np.float32, copy=False)
 
-    found = find_label_set(database, name)
-    if found is None:
-        return None
-    prompts, forms = found.prompts(), found.forms()
-    features = _find_features(database, name, encoder, len(prompts))
-    if features is not None:
-        return ZeroShotClassifier(encoder, prompts, features, templates=forms, cache=False)
-    made = build_classifier(encoder, found.labels, forms, cache=False)
-    _keep_features(database, found, encoder, made.class_features)
-    return made
-
-
-def _find_features(database: sqlite3.Connection, name: str, encoder: Encoder, count: int) -> Features | None:
-    row = database.execute(
-        "SELECT features FROM label_set_features WHERE name = ? AND fingerprint = ? AND dtype = ?",
-        (name, encoder.fingerprint, encoder.dtype),
-    ).fetchone()
-    if row is None or len(row[0]) != 4 * count * encoder.embed_dim:
-        return None
-    return np.frombuffer(row[0], "<f4").reshape(count, encoder.embed_dim).astype(np.float32, copy=False)
-
-
-def _keep_features(database: sqlite3.Connection, of: LabelSet, encoder: Encoder, features: Features) -> None:
-    """Keep them, unless the set was deleted, or replaced by another of its name, while they were computed."""
-    with transaction(database):
-        database.execute(
-            "INSERT OR REPLACE INTO label_set_features (name, fingerprint, dtype, features) "
-            "SELECT name, ?, ?, ? FROM label_sets WHERE name = ? AND content = ?",
-            (encoder.fingerprint, encoder.dtype, features.astype("<f4").tobytes(), of.name, _content(of)),
-        )
+    def _keep_features(self, of: LabelSet, encoder: Encoder, features: Features) -> None:
+        """Keep them, unless the set was deleted, or replaced by another of its name, while they were computed."""
+        with transaction(self._database):
+            self._database.execute(
+                "INSERT OR REPLACE INTO label_set_features (name, fingerprint, dtype, features) "
+                "SELECT name, ?, ?, ? FROM label_sets WHERE name = ? AND content = ?",
+                (encoder.fingerprint, encoder.dtype, features.astype("<f4").tobytes(), of.name, _content(of)),
+            )
 
 
 def _content(made: LabelSet) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from diptych.checkpoints.postcard import POSTCARD
 from diptych.encode.encoder import Encoder, Features
-from diptych.library import label_sets, photos, upkeep
+from diptych.library import photos, upkeep
 from diptych.library.background import Background, has_relevance, open_background
 from diptych.library.database import LibraryError, NoVectorsError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
@@ -25,7 +25,7 @@ from diptych.library.importing import ImportReport, Place, import_embeddings
 from diptych.library.indexing import IndexReport, index
 from diptych.library.kept_lists import KeptLists
 from diptych.library.known_roots import known_roots, settle_roots
-from diptych.library.label_sets import Labels, LabelSet
+from diptych.library.label_sets import LabelSets
 from diptych.library.lock import only_writer
 from diptych.library.matrix import Matrix, open_matrix
 from diptych.library.paths import absolute, default_folder, lasting_name
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from diptych.library.map import PhotoMap
     from diptych.library.moderation import Moderated
     from diptych.library.policy import Policy
-    from diptych.zeroshot import ClassNames, Templates, ZeroShotClassifier
+    from diptych.zeroshot import ClassNames, Templates
 
 _BACKGROUND: Final = 60  # images: as much work as the background's 578 texts
 
@@ -58,6 +58,7 @@ class PhotoLibrary:
         self, folder: Path, database: sqlite3.Connection, *, model: str | None, encoder: Encoder | None, **loading: str
     ) -> None:
         self.folder = folder
+        self.label_sets = LabelSets(database)
         self._database = database
         self._model_name = model
         self._encoders = Encoders(encoder, **loading)
@@ -425,26 +426,6 @@ class PhotoLibrary:
     def failures(self) -> list[Failure]:
         """The files that could not be read."""
         return upkeep.list_failures(self._database)
-
-    def label_sets(self) -> list[LabelSet]:
-        """The labels that are kept under names, by name."""
-        return label_sets.list_label_sets(self._database)
-
-    def label_set(self, name: str) -> LabelSet | None:
-        """Those of a name, if there are any."""
-        return label_sets.find_label_set(self._database, name)
-
-    def put_label_set(self, name: str, labels: Labels, templates: str | tuple[str, ...] | None = None) -> bool:
-        """Keep labels under a name; False, and nothing done, where it has some. ValueError for labels that are none."""
-        return label_sets.put_label_set(self._database, name, labels, templates)
-
-    def delete_label_set(self, name: str) -> bool:
-        """Forget the labels of a name; whether there were any."""
-        return label_sets.delete_label_set(self._database, name)
-
-    def label_set_classifier(self, name: str, encoder: Encoder) -> "ZeroShotClassifier | None":
-        """The classifier of a label set, if there is one of this name: computed once for each model, and kept."""
-        return label_sets.label_set_classifier(self._database, name, encoder)
 
 
 def _root(root: str | os.PathLike[str] | Root) -> Root:

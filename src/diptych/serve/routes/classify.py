@@ -99,7 +99,7 @@ async def _classifier(body: ClassifyRequest, server: Server) -> ZeroShotClassifi
         raise invalid("label_set brings labels and templates of its own: give it alone, or leave it out.")
     name = body.label_set
     found = await server.need_library().run(
-        lambda library: library.label_set_classifier(name, server.classifiers.encoder)
+        lambda library: library.label_sets.classifier(name, server.classifiers.encoder)
     )
     if found is None:
         raise no_such_set(name)

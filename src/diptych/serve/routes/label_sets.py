@@ -57,19 +57,19 @@ async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
     templates = tuple(body.templates) if isinstance(body.templates, list) else body.templates
 
     def put(library: PhotoLibrary) -> LabelSet | None:
-        if len(library.label_sets()) >= _MOST:
+        if len(library.label_sets.all()) >= _MOST:
             detail = f"There are {_MOST:,} already, the most that are kept: delete some."
             raise Problem(409, "too-many-label-sets", "Too many label sets", detail)
         check_lengths(server.engine, prompts)
-        if not library.put_label_set(body.name, labels, templates):
+        if not library.label_sets.put(body.name, labels, templates):
             detail = f"There is a label set {body.name!r} already: delete it first, or choose another name."
             raise Problem(409, "label-set-exists", "The name is taken", detail)
         try:
-            library.label_set_classifier(body.name, server.classifiers.encoder)
+            library.label_sets.classifier(body.name, server.classifiers.encoder)
         except BaseException:  # as when the server is busy: whoever sends it again would find the name taken
-            library.delete_label_set(body.name)
+            library.label_sets.delete(body.name)
             raise
-        return library.label_set(body.name)
+        return library.label_sets.find(body.name)
 
     made = await library.run(put)
     if made is None:  # deleted in the meantime
@@ -81,14 +81,14 @@ async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
 @router.get("/v1/label-sets", response_model=LabelSets)
 async def list_label_sets(server: Shared) -> dict[str, Any]:
     """All label sets, by name."""
-    found = await server.need_library().run(PhotoLibrary.label_sets)
+    found = await server.need_library().run(lambda library: library.label_sets.all())
     return {"label_sets": [_described(each) for each in found]}
 
 
 @router.get("/v1/label-sets/{name}", response_model=StoredLabelSet)
 async def get_label_set(name: str, server: Shared) -> dict[str, Any]:
     """The labels and templates of one set."""
-    found = await server.need_library().run(lambda library: library.label_set(name))
+    found = await server.need_library().run(lambda library: library.label_sets.find(name))
     if found is None:
         raise no_such_set(name)
     return _described(found)
@@ -97,7 +97,7 @@ async def get_label_set(name: str, server: Shared) -> dict[str, Any]:
 @router.delete("/v1/label-sets/{name}", status_code=204)
 async def delete_label_set(name: str, server: Shared) -> Response:
     """Forget a set, and what was computed for it."""
-    if not await server.need_library().run(lambda library: library.delete_label_set(name)):
+    if not await server.need_library().run(lambda library: library.label_sets.delete(name)):
         raise no_such_set(name)
     return Response(status_code=204)
 

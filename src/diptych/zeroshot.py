@@ -259,7 +259,12 @@ def softmax(logits: Array) -> Array:
 
 
 def _class_features(encoder: Encoder, prompts: Prompts, progress: bool) -> Features:
-    features = encoder.encode_texts([text for _, sentences in prompts for text in sentences], progress=progress)
+    texts = [text for _, sentences in prompts for text in sentences]
+    return average_prompts(encoder.encode_texts(texts, progress=progress), prompts)
+
+
+def average_prompts(features: Features, prompts: Prompts) -> Features:
+    """(K, E) unit rows: of each class the mean direction of its prompts, whose (P, E) unit rows are in their order."""
     starts = np.cumsum([0, *(len(sentences) for _, sentences in prompts)])[:-1]
     means = np.add.reduceat(features, starts, axis=0)  # the length of the sum does not matter: it is made 1
     return means / np.linalg.norm(means, axis=1, keepdims=True)

@@ -1,19 +1,24 @@
 import base64
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 from numpy.testing import assert_allclose
 
 import diptych
+import raw_http
 from diptych import DualEncoder
 from diptych.calibration import NONE_THRESHOLD, none_of_these
 from diptych.demo.photographs import find_photographs
 from diptych.library.labelling import encode_background
 from diptych.zeroshot import ClassNames
+from serve_command import ServeCommand
 
 PHOTOS = find_photographs()[:3]
 LABELS = ["dog", "cat", "astronaut", "cup of coffee", "rocket"]
@@ -248,6 +253,34 @@ def test_similarity_is_that_of_a_direct_call(client: httpx.Client, encoder: Dual
     assert fault["error"]["detail"].startswith("image 3: not a file of JPEG, PNG, ")
     files = [("image", (path.name, path.read_bytes())) for path in PHOTOS]
     assert client.post("/v1/similarity", files=files, data={"texts": texts}).json()["cosines"] == found["cosines"][:-1]
+
+
+def test_many_large_lists_are_refused_and_leave_room_for_small_ones(served: ServeCommand, client: httpx.Client) -> None:
+    def ask(number: int) -> bytes:
+        labels = [f"label {label} of request {number}" for label in range(1_000)]
+        body = orjson.dumps(
+            {"images": photo_uris()[:1], "labels": labels, "templates": [f"form {form} of {{}}" for form in range(10)]}
+        )
+        head = raw_http.head(
+            "POST", "/v1/classify", served.url, Content_Type="application/json", Content_Length=len(body)
+        )
+        return head + body
+
+    with ExitStack() as stack:
+        held = [stack.enter_context(closing(raw_http.connect(served.url))) for _ in range(3)]
+        for number, connection in enumerate(held[:2]):
+            connection.sendall(ask(number))
+        time.sleep(0.3)
+        held[2].sendall(ask(2))
+        answer = held[2].recv(65_536)
+        assert (raw_http.status_of(answer), b"retry-after: " in answer) == (429, True)
+        small = [f"label {time.perf_counter()}", "cat"]
+        assert client.post("/v1/classify", json={"images": photo_uris()[:1], "labels": small}).status_code == 200
+    with closing(raw_http.connect(served.url)) as connection:  # those who went have left their room
+        connection.sendall(ask(3))
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(65_536)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def build_app(server: Server) -> FastAPI:
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         server.engine.start()
-        server.classifiers = Classifiers(server.engine)
+        server.classifiers = Classifiers(server.engine, server.config.limits)
         if server.library is not None:
             server.library.start(server.classifiers.encoder)
         yield

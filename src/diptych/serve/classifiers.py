@@ -1,18 +1,25 @@
 """Labels to classifiers beside the loop: vectors of texts from the server's cache, those of everyday labels held."""
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final
+
+import numpy as np
 
 from diptych.encode.encoder import Features
 from diptych.errors import TextTooLongError
 from diptych.library.labelling import encode_everyday, leave_out
 from diptych.prompts import TEMPLATES
+from diptych.serve.batching import Gate
+from diptych.serve.config import Limits
 from diptych.serve.engine import Engine
 from diptych.serve.problems import Problem, busy
-from diptych.serve.served_encoder import ServedEncoder
-from diptych.zeroshot import ClassNames, Prompts, ZeroShotClassifier, build_classifier
+from diptych.serve.served_encoder import TEXTS_AT_ONCE, ServedEncoder
+from diptych.zeroshot import Prompts, ZeroShotClassifier, average_prompts
 
 Forms = tuple[str, ...] | None  # templates, each with one {}; None: the default's
 _HELD: Final = 8  # backgrounds
@@ -20,20 +27,39 @@ _MOST_WAITING: Final = 16
 _MOST_FORMS: Final = 16  # of one's own: with more, everyday labels would be ten thousand prompts and above
 _THREADS: Final = 2  # so that ImageNet's eighty templates, a minute's work, do not keep one of somebody's own waiting
 _RETRY_SECONDS: Final = 5
+_LARGEST_AT_ONCE: Final = 2  # requests of the most prompts: each is some seconds' work
+_FEW: Final = 1_000  # prompts: with these nobody is refused because of those who bring more
 
 
 class Classifiers:
     """What labels and templates come to. For the thread of the loop, which must be running when it is made."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, limits: Limits) -> None:
         self.encoder = ServedEncoder(engine, asyncio.get_running_loop())
         self._engine = engine
+        most = _LARGEST_AT_ONCE * limits.prompts
+        self._few, self._many = Gate("prompts", most), Gate("prompts of large requests", most)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="diptych-everyday")
         self._everyday: OrderedDict[Forms, asyncio.Task[Features]] = OrderedDict()
 
-    async def build(self, labels: ClassNames, forms: Forms, prompts: Prompts) -> ZeroShotClassifier:
-        """The classifier of labels that `write_prompts` made these prompts of. A Problem for what is too long."""
-        return await asyncio.to_thread(self._build, labels, forms, prompts)
+    async def build(self, forms: Forms, prompts: Prompts) -> ZeroShotClassifier:
+        """The classifier of prompts that `write_prompts` made. A Problem for what is too long, or too much."""
+        texts = [text for _, sentences in prompts for text in sentences]
+        with self.admit(prompts):
+            await asyncio.to_thread(check_lengths, self._engine, prompts)
+            starts = range(0, len(texts), TEXTS_AT_ONCE)
+            parts = [await self._engine.encode_texts(texts[start : start + TEXTS_AT_ONCE]) for start in starts]
+        features = average_prompts(np.concatenate(parts), prompts)
+        return ZeroShotClassifier(self.encoder, prompts, features, templates=forms, cache=False)
+
+    @contextmanager
+    def admit(self, prompts: Prompts) -> Iterator[None]:
+        """Hold room for prompts that are computed during the block. A Problem, 429, where too many are already."""
+        count, since = sum(len(sentences) for _, sentences in prompts), time.perf_counter()
+        gate = self._few if count <= _FEW else self._many
+        with gate.admit(count):
+            yield
+        gate.note_done(count, time.perf_counter() - since)
 
     async def background(self, classifier: ZeroShotClassifier) -> Features | None:
         """(B, E) unit rows that labels are held against: of everyday ones that are not among them, in their templates.
@@ -50,10 +76,6 @@ class Classifiers:
     def close(self) -> None:
         """Begin no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _build(self, labels: ClassNames, forms: Forms, prompts: Prompts) -> ZeroShotClassifier:
-        check_lengths(self._engine, prompts)
-        return build_classifier(self.encoder, labels, forms, cache=False)
 
     async def _find_everyday(self, forms: Forms) -> Features:
         """Computed once however many ask, also where the first of them has gone by then."""

@@ -10,7 +10,7 @@ from diptych.encode.encoder import Features, OnError, OnLong, Rows
 from diptych.images import ImageSource
 from diptych.serve.engine import Engine
 
-_TEXTS_AT_ONCE: Final = 256  # more would keep others waiting
+TEXTS_AT_ONCE: Final = 256  # more would keep others waiting
 
 
 class ServedEncoder:
@@ -27,8 +27,8 @@ class ServedEncoder:
         """(N, E) unit rows; what is too long is cut, unless `on_long` is "error"."""
         given = list(texts)
         rows = np.empty((len(given), self.embed_dim), np.float32)
-        for start in range(0, len(given), _TEXTS_AT_ONCE):
-            part = slice(start, start + _TEXTS_AT_ONCE)
+        for start in range(0, len(given), TEXTS_AT_ONCE):
+            part = slice(start, start + TEXTS_AT_ONCE)
             found = self._engine.encode_texts(given[part], truncate=on_long != "error")
             rows[part] = asyncio.run_coroutine_threadsafe(found, self._loop).result()
         return rows

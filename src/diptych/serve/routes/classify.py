@@ -94,7 +94,7 @@ async def _classifier(body: ClassifyRequest, server: Server) -> ZeroShotClassifi
             raise invalid("there are no labels: give labels, or label_set with the name of a stored set.")
         forms = resolve_forms(body.templates, server.config.limits)
         prompts = make_prompts(body.labels, forms, server.config.limits)
-        return await server.classifiers.build(body.labels, forms, prompts)
+        return await server.classifiers.build(forms, prompts)
     if body.labels is not None or body.templates is not None:
         raise invalid("label_set brings labels and templates of its own: give it alone, or leave it out.")
     name = body.label_set

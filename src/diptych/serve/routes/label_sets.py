@@ -71,7 +71,8 @@ async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
             raise
         return library.label_sets.find(body.name)
 
-    made = await library.run(put)
+    with server.classifiers.admit(prompts):
+        made = await library.run(put)
     if made is None:  # deleted in the meantime
         raise no_such_set(body.name)
     place = f"{server.config.root_path}/v1/label-sets/{quote(made.name, safe='')}"

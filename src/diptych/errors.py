@@ -19,6 +19,10 @@ class ImageError(DiptychError):
     """An image that cannot be opened, is too large, truncated, or not what it claims to be."""
 
 
+class TooManyPixelsError(ImageError):
+    """An image of more pixels than may be decoded."""
+
+
 class TextTooLongError(DiptychError, ValueError):
     """Texts of more tokens than the model's context holds, where cutting was not allowed; `indices` says which."""
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from diptych.errors import ImageError, printable
+from diptych.errors import ImageError, TooManyPixelsError, printable
 
 ImageSource: TypeAlias = (
     str
@@ -100,6 +100,10 @@ class _BadImageError(Exception):
     """The reason alone; `open_image` puts the name of the source before it."""
 
 
+class _SizeError(_BadImageError):
+    """The one reason that is an error of its own."""
+
+
 def open_image(
     source: ImageSource,
     *,
@@ -119,7 +123,8 @@ def open_image(
     `info["reduced"]` tells the decoded `size`, the `full_size` (width, height) and the `extent` (left, top, right,
     bottom) of the full picture within the decoded one, whose last row and column may be part empty.
 
-    Raises ImageError, in one line that names the source, for whatever cannot be read.
+    Raises ImageError, in one line that names the source, for whatever cannot be read; TooManyPixelsError, which is one,
+    for more than max_pixels.
     """
     if max_pixels < 1 or (shortest_side is not None and shortest_side < 1):
         raise ValueError(f"max_pixels and shortest_side must be positive, got {max_pixels} and {shortest_side}")
@@ -138,7 +143,8 @@ def open_image(
     except ImageError:  # what a file object said of itself
         raise
     except Exception as error:  # hostile bytes make Pillow's plugins raise anything, from struct.error to MemoryError
-        raise ImageError(f"{_name(source)}: {_reason(error)}") from error
+        kind = TooManyPixelsError if isinstance(error, _SizeError) else ImageError
+        raise kind(f"{_name(source)}: {_reason(error)}") from error
 
 
 def read_header(source: str | os.PathLike[str] | bytes) -> ImageHeader:
@@ -371,7 +377,7 @@ def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def _check_size(size: _Size, max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise _BadImageError(f"{width} x {height} pixels are more than the {max_pixels:,} that max_pixels allows")
+        raise _SizeError(f"{width} x {height} pixels are more than the {max_pixels:,} that max_pixels allows")
     if width * height == 0:
         raise _BadImageError(f"{width} x {height} pixels: there is nothing to see")
 

@@ -1,6 +1,7 @@
 """The engine's vectors are the encoder's, from the cache or not, and what it refuses it names by its index."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from diptych import DualEncoder
 from diptych.encode.encoder import Features
@@ -86,6 +88,25 @@ def test_an_image_of_too_many_pixels_is_refused(encoder: DualEncoder, photos: li
     (refused,) = run_with(encoder, ask, limits=Limits(pixels=8_999))  # it has 150 x 60
     assert isinstance(refused, ImageError)
     assert "150 x 60 pixels are more than the 8,999" in str(refused)
+
+
+def test_large_images_do_not_keep_small_ones_waiting(encoder: DualEncoder, photos: list[Path]) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (4_000, 4_000), (200, 30, 60)).save(file, "PNG", compress_level=1)
+    small = photos[0].read_bytes()
+
+    async def ask(engine: Engine) -> tuple[Features | ImageError, bool, Features | ImageError]:
+        large = asyncio.create_task(engine.encode_images([file.getvalue()] * 12))
+        await asyncio.sleep(0.05)
+        (first,) = await engine.encode_images([small])
+        was_first = not large.done()
+        return first, was_first, (await large)[-1]
+
+    first, was_first, last = run_with(encoder, ask)
+    assert was_first
+    for row, source in ((first, small), (last, file.getvalue())):
+        assert isinstance(row, np.ndarray)
+        assert_allclose(row, encoder.encode_images([source])[0], atol=ROUNDING)
 
 
 # ---- the cache

@@ -11,7 +11,7 @@ import numpy as np
 from diptych.api import DualEncoder
 from diptych.encode.encoder import Array, Features, OnLong
 from diptych.encode.workers import core_count
-from diptych.errors import ImageError, TextTooLongError
+from diptych.errors import ImageError, TextTooLongError, TooManyPixelsError
 from diptych.images import PHOTO_FORMATS
 from diptych.serve.batching import Batcher, Gate, Slots
 from diptych.serve.config import Limits
@@ -22,6 +22,8 @@ from diptych.serve.text_cache import TextCache
 # A batch is one thread's work: large enough to gain by it, small enough that nobody waits for long.
 _IMAGES_AT_ONCE: Final = {"cpu": 4, "mps": 32, "cuda": 64}
 _TEXTS_AT_ONCE: Final = {"cpu": 32, "mps": 256, "cuda": 1_024}
+# Of images above, fewer are decoded at once: one may take 20 bytes a pixel, and keep a thread for seconds.
+_LARGE_PIXELS: Final = 13_000_000
 _INLINE_CHARACTERS: Final = 2_000  # of texts: more are tokenised on another thread
 
 
@@ -48,6 +50,7 @@ class Engine:
             note_batch=partial(self._note_batch, self.text_gate),
         )
         self._decoders = ThreadPoolExecutor(2 * core_count() + 2, thread_name_prefix="diptych-decode")
+        self._large_decoders = ThreadPoolExecutor(max(2, core_count() // 2), thread_name_prefix="diptych-decode-large")
         self._cache = TextCache(encoder.embed_dim)
 
     def start(self) -> None:
@@ -59,7 +62,8 @@ class Engine:
         """Compute no more."""
         await self._pixels.stop()
         await self._tokens.stop()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        for decoders in (self._decoders, self._large_decoders):
+            decoders.shutdown(wait=False, cancel_futures=True)
 
     async def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> Features:
         """(N, E) unit rows. TextTooLongError for one beyond the context, unless it may be cut."""
@@ -106,14 +110,20 @@ class Engine:
         return sum(count for count in counts if count is not None) + sum(map(len, ids))
 
     async def _decode(self, image: bytes) -> Array | ImageError:
+        run = asyncio.get_running_loop().run_in_executor
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode_now, image)
+            return await run(self._decoders, self._decode_now, image, min(_LARGE_PIXELS, self._most_pixels))
+        except TooManyPixelsError:
+            try:
+                return await run(self._large_decoders, self._decode_now, image, self._most_pixels)
+            except ImageError as error:
+                return error
         except ImageError as error:
             return error
 
-    def _decode_now(self, image: bytes) -> Array:
+    def _decode_now(self, image: bytes, most_pixels: int) -> Array:
         with self._metrics.decoding():
-            return self.encoder.encoder.decode(image, max_pixels=self._most_pixels, formats=PHOTO_FORMATS)
+            return self.encoder.encoder.decode(image, max_pixels=most_pixels, formats=PHOTO_FORMATS)
 
     async def _tokenize(self, texts: Sequence[str], *, on_long: OnLong = "error") -> list[list[int]]:
         tokenize = partial(self.encoder.encoder.tokenize, texts, on_long=on_long)

@@ -126,6 +126,13 @@ def test_a_bad_image_is_named_by_its_index(openai_client: openai.OpenAI) -> None
     assert [item["index"] for item in refused.value.body["items"]] == [2]
 
 
+def test_a_bad_text_is_named_by_its_index_among_images_too(openai_client: openai.OpenAI) -> None:
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        openai_client.embeddings.create(model="postcard", input=[data_uri(PHOTOS[0]), "a", ""])
+    assert isinstance(refused.value.body, dict)
+    assert refused.value.body["items"] == [{"index": 2, "detail": "text 2: empty"}]
+
+
 @pytest.mark.parametrize("texts", [[], "", ["a", " "], [[1, 2, 3]], ["word " * 500]], ids=repr)
 def test_inputs_that_are_no_texts_are_refused(openai_client: openai.OpenAI, texts: list[str]) -> None:
     with pytest.raises(openai.UnprocessableEntityError):

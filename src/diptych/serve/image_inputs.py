@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from diptych.encode.encoder import Features
 from diptych.errors import ImageError
+from diptych.serve.checks import check_count
 from diptych.serve.problems import Problem
 from diptych.serve.state import Server
 
@@ -51,7 +52,7 @@ def check_images(values: Sequence[str | bytes], server: Server) -> None:
     if not values:
         detail = "There are no images: give images, or upload files named image."
         raise Problem(422, "no-images", "There are no images", detail)
-    server.check_count("images", len(values), server.config.limits.images, "images")
+    check_count("images", len(values), server.config.limits.images)
 
 
 @asynccontextmanager

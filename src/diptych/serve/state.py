@@ -1,7 +1,6 @@
 """What all requests of one server share."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,7 +12,6 @@ from diptych.serve.config import ServeConfig
 from diptych.serve.engine import Engine
 from diptych.serve.fetching import Fetching
 from diptych.serve.indexing_jobs import IndexingJobs
-from diptych.serve.labels import fault_of
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem
@@ -58,22 +56,6 @@ class Server:
         if name not in (None, self.model_id):
             detail = f"This server has no model {name[:100]!r}, only {self.model_id!r}: give that, or leave it out."
             raise Problem(404, "no-such-model", "No such model", detail)
-
-    def check_count(self, name: str, count: int, most: int, things: str) -> None:
-        """A Problem for more things than one request may bring."""
-        if count > most:
-            detail = f"{name} holds {count:,} {things}, and {most:,} are the most in one request: send several."
-            raise Problem(422, "too-many-items", "Too many items", detail)
-
-    def check_texts(self, texts: Sequence[str]) -> None:
-        """A Problem that names the texts that cannot be used."""
-        most = self.config.limits.text_characters
-        items = [
-            {"index": index, "detail": fault} for index, text in enumerate(texts) if (fault := fault_of(text, most))
-        ]
-        if items:
-            detail = f"{len(items)} of {len(texts)} texts are empty or too long: write 1 to {most:,} characters."
-            raise Problem(422, "bad-text", "A text cannot be used", detail, items=items[:20])
 
 
 async def server_of(request: Request) -> Server:

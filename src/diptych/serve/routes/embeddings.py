@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from diptych.encode.encoder import Features
+from diptych.serve.checks import check_count, check_texts
 from diptych.serve.image_inputs import encode_inputs
 from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Server, Shared
@@ -106,9 +107,10 @@ def _items(body: EmbeddingsRequest, server: Server) -> list[tuple[bool, str]]:
                 items.append((True, item.image))
             case TextItem():
                 items.append((False, item.text))
-    server.check_count("input", sum(not is_image for is_image, _ in items), server.config.limits.texts, "texts")
-    server.check_count("input", sum(is_image for is_image, _ in items), server.config.limits.images, "images")
-    server.check_texts([text for is_image, text in items if not is_image])
+    limits, places = server.config.limits, [index for index, (is_image, _) in enumerate(items) if not is_image]
+    check_count("texts", len(places), limits.texts)
+    check_count("images", len(items) - len(places), limits.images)
+    check_texts("text", [[items[place][1]] for place in places], limits, places)
     if not items:
         raise invalid("input is empty: give a text or an image.")
     return items

@@ -11,6 +11,7 @@ from diptych.library.background import has_relevance
 from diptych.library.library import PhotoLibrary
 from diptych.library.query import MOST_TERMS, Picture, QueryError, Term, Vector, parse_query
 from diptych.library.search import JUDGED, Hit, are_without_match
+from diptych.serve.checks import check_count, check_texts
 from diptych.serve.hits import FoundPhotos, describe_hit
 from diptych.serve.image_inputs import encode_inputs
 from diptych.serve.multipart import both_bodies, read_request
@@ -54,7 +55,7 @@ def _said(query: str, server: Server) -> Sequence[Term]:
     """The terms of a query, none of them a path."""
     if not query.strip():
         return ()
-    server.check_texts([query])
+    check_texts("text", [[query]], server.config.limits)
     terms = parse_query(query)
     if any(isinstance(term.content, Picture) for term in terms):
         raise QueryError("img: names a file, which a server does not read: send the picture itself (images).")
@@ -63,7 +64,7 @@ def _said(query: str, server: Server) -> Sequence[Term]:
 
 async def _shown(images: Sequence[str | bytes | ImageTerm], server: Server) -> list[Term]:
     """A term for each picture; a Problem that names all that cannot be read."""
-    server.check_count("images", len(images), server.config.limits.images, "images")
+    check_count("images", len(images), server.config.limits.images)
     sources = [each.image if isinstance(each, ImageTerm) else each for each in images]
     rows = await encode_inputs(sources, server) if sources else []
     faults = [{"index": index, "detail": row.detail} for index, row in enumerate(rows) if isinstance(row, Problem)]

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from diptych.serve.checks import check_count, check_texts
 from diptych.serve.image_inputs import RED_PIXEL, GivenImages, ItemError, check_images, encode_inputs
 from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.problems import Problem, invalid
@@ -47,8 +48,8 @@ async def compare(request: Request, server: Shared) -> Response:
     body, uploads = await read_request(request, SimilarityRequest)
     images: list[str | bytes] = [*body.images, *uploads]
     check_images(images, server)
-    server.check_count("texts", len(body.texts), server.config.limits.texts, "texts")
-    server.check_texts(body.texts)
+    check_count("texts", len(body.texts), server.config.limits.texts)
+    check_texts("text", [[text] for text in body.texts], server.config.limits)
     if not body.texts:
         raise invalid("texts is empty: give one at least.")
     texts = await server.engine.encode_texts(body.texts)

@@ -185,7 +185,7 @@ def test_an_answer_names_no_path_of_the_machine(client: httpx.Client, place: Pat
         ({"query": "cat - cat"}, "cancel each other out"),
         ({"query": " + ".join(["cat"] * 33)}, "33 terms; 32 are the most"),
         ({"query": "cat" * 1_000}, "text 0: 3,000 characters, 2,000 at most"),
-        ({"query": "cat", "images": ["!"]}, "1 of 1 pictures cannot be read"),
+        ({"query": "cat", "images": ["!"]}, "1 of 1 images cannot be read"),
         ({"images": [{"image": base64.b64encode(photograph("moon")).decode(), "weight": 0}]}, "A weight is from"),
         ({"query": "cat - dog", "min_relevance": 0.5}, "leave min_relevance out"),
         ({"query": "cat", "top": 201}, "/top"),

@@ -47,6 +47,25 @@ async def encode_inputs(
     return [_named(row, place) for row, place in zip(rows, names, strict=True)]
 
 
+async def encode_all(
+    values: Sequence[str | bytes], server: Server, places: Sequence[int] | None = None
+) -> list[Features]:
+    """Of each image its (E,) unit vector, as `encode_inputs` has them; a Problem that names all that cannot be read."""
+    if not values:
+        return []
+    names = range(len(values)) if places is None else places
+    rows = await encode_inputs(values, server, names)
+    items = [
+        {"index": place, "detail": row.detail}
+        for place, row in zip(names, rows, strict=True)
+        if isinstance(row, Problem)
+    ]
+    if items:
+        detail = f"{len(items)} of {len(rows)} images cannot be read: leave out those that items names."
+        raise Problem(422, "image-unreadable", "An image cannot be read", detail, items=items)
+    return [row for row in rows if not isinstance(row, Problem)]
+
+
 def check_images(values: Sequence[str | bytes], server: Server) -> None:
     """A Problem for no images, or more than one request may bring."""
     if not values:

@@ -1,7 +1,6 @@
 """`POST /v1/embeddings`, as OpenAI has it; images too."""
 
 import base64
-from collections.abc import Sequence
 from typing import Literal
 
 import orjson
@@ -11,7 +10,7 @@ from starlette.responses import Response
 
 from diptych.encode.encoder import Features
 from diptych.serve.checks import check_count, check_texts
-from diptych.serve.image_inputs import encode_inputs
+from diptych.serve.image_inputs import encode_all
 from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Server, Shared
 
@@ -80,9 +79,9 @@ async def create_embeddings(body: EmbeddingsRequest, server: Shared) -> Response
     _check_dimensions(body.dimensions, server)
     items = _items(body, server)
     texts = [item for is_image, item in items if not is_image]
-    images = [item for is_image, item in items if is_image]
+    places = [index for index, (is_image, _) in enumerate(items) if is_image]
     of_texts = iter(await server.engine.encode_texts(texts, truncate=body.truncate) if texts else ())
-    of_images = iter(await _encode_images(images, items, server) if images else ())
+    of_images = iter(await encode_all([items[place][1] for place in places], server, places))
     rows = [next(of_images if is_image else of_texts) for is_image, _ in items]
     tokens = await server.engine.count_tokens(texts)
     written = _base64 if body.encoding_format == "base64" else _numbers
@@ -126,25 +125,6 @@ def _check_dimensions(dimensions: int | None, server: Server) -> None:
             f"dimensions is {dimensions}, and this model's vectors have {width} numbers, which cannot be cut short "
             "without loss: leave dimensions out.",
         )
-
-
-async def _encode_images(values: Sequence[str], items: Sequence[tuple[bool, str]], server: Server) -> list[Features]:
-    places = [index for index, (is_image, _) in enumerate(items) if is_image]
-    rows = await encode_inputs(values, server, places)
-    faults = [
-        {"index": place, "detail": row.detail}
-        for place, row in zip(places, rows, strict=True)
-        if isinstance(row, Problem)
-    ]
-    if faults:
-        raise Problem(
-            422,
-            "image-unreadable",
-            "An image cannot be read",
-            f"{len(faults)} of {len(rows)} images cannot be read: leave out those that items names.",
-            items=faults,
-        )
-    return [row for row in rows if not isinstance(row, Problem)]
 
 
 def _numbers(row: Features) -> Features:

@@ -13,9 +13,8 @@ from diptych.library.query import MOST_TERMS, Picture, QueryError, Term, Vector,
 from diptych.library.search import JUDGED, Hit, are_without_match
 from diptych.serve.checks import check_count, check_texts
 from diptych.serve.hits import FoundPhotos, describe_hit
-from diptych.serve.image_inputs import encode_inputs
+from diptych.serve.image_inputs import encode_all
 from diptych.serve.multipart import both_bodies, read_request
-from diptych.serve.problems import Problem
 from diptych.serve.root_names import RootNames
 from diptych.serve.search_requests import ImageTerm, SearchRequest, SimilarRequest
 from diptych.serve.state import Server, Shared
@@ -66,12 +65,7 @@ async def _shown(images: Sequence[str | bytes | ImageTerm], server: Server) -> l
     """A term for each picture; a Problem that names all that cannot be read."""
     check_count("images", len(images), server.config.limits.images)
     sources = [each.image if isinstance(each, ImageTerm) else each for each in images]
-    rows = await encode_inputs(sources, server) if sources else []
-    faults = [{"index": index, "detail": row.detail} for index, row in enumerate(rows) if isinstance(row, Problem)]
-    if faults:
-        detail = f"{len(faults)} of {len(rows)} pictures cannot be read: leave out those that items names."
-        raise Problem(422, "image-unreadable", "An image cannot be read", detail, items=faults)
-    features = [row for row in rows if not isinstance(row, Problem)]
+    features = await encode_all(sources, server)
     weights = [each.weight if isinstance(each, ImageTerm) else 1.0 for each in images]
     return [Term(Vector(row), weight) for row, weight in zip(features, weights, strict=True)]
 

@@ -13,7 +13,7 @@ class TextCache:
     """
 
     def __init__(self, embed_dim: int, *, capacity_bytes: int = 64_000_000) -> None:
-        self._most = max(1, capacity_bytes // (4 * embed_dim))
+        self._row_bytes, self._left = 4 * embed_dim, capacity_bytes
         self._held: OrderedDict[str, tuple[Features, int]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -33,7 +33,13 @@ class TextCache:
     def put(self, texts: Iterable[str], rows: Iterable[Features], tokens: Iterable[int]) -> None:
         """Hold these, in place of those that were not asked for the longest."""
         for text, row, count in zip(texts, rows, tokens, strict=True):
+            if text not in self._held:
+                self._left -= self._cost(text)
             self._held[text] = row.copy(), count  # a slice would keep its whole batch
             self._held.move_to_end(text)
-        while len(self._held) > self._most:
-            self._held.popitem(last=False)
+        while self._left < 0 and len(self._held) > 1:
+            self._left += self._cost(self._held.popitem(last=False)[0])
+
+    def _cost(self, text: str) -> int:
+        """Bytes, about: a text of few tokens may be one of many letters, of four bytes each."""
+        return self._row_bytes + 4 * len(text)

@@ -11,7 +11,7 @@ from diptych import DualEncoder
 from diptych.encode.encoder import Encoder, Features
 from diptych.library.library import PhotoLibrary
 from diptych.library.schema import MIGRATIONS, VERSION
-from diptych.zeroshot import build_classifier
+from diptych.zeroshot import ZeroShotClassifier, build_classifier
 
 LABELS = ("dog", "cat", "a red bicycle")
 DESCRIBED: dict[str, str | list[str]] = {"dog": "a dog asleep", "pet": ["a dog", "a cat"]}
@@ -38,6 +38,18 @@ class Counting:
         return self._encoder.encode_texts(given)
 
 
+def classifier_of(library: PhotoLibrary, name: str, encoder: Encoder) -> ZeroShotClassifier:
+    """What is kept for a set, or else made of it and kept."""
+    found = library.label_sets.find(name)
+    assert found is not None
+    kept = library.label_sets.find_classifier(found, encoder)
+    if kept is not None:
+        return kept
+    made = build_classifier(encoder, found.labels, found.forms(), cache=False)
+    library.label_sets.keep_classifier(found, made)
+    return made
+
+
 def test_label_sets_are_kept_as_they_were_given(library: PhotoLibrary) -> None:
     assert library.label_sets.all() == []
     assert library.label_sets.put("pets", LABELS)
@@ -60,13 +72,12 @@ def test_a_name_that_is_taken_keeps_its_labels(library: PhotoLibrary) -> None:
 
 def test_what_is_deleted_is_gone_and_its_name_is_free(library: PhotoLibrary, encoder: DualEncoder) -> None:
     library.label_sets.put("pets", LABELS)
-    library.label_sets.classifier("pets", encoder)
+    classifier_of(library, "pets", encoder)
     assert library.label_sets.delete("pets")
     assert not library.label_sets.delete("pets")
-    assert library.label_sets.classifier("pets", encoder) is None
+    assert library.label_sets.find("pets") is None
     assert library.label_sets.put("pets", ("hamster", "parrot"))
-    classifier = library.label_sets.classifier("pets", encoder)
-    assert classifier is not None
+    classifier = classifier_of(library, "pets", encoder)
     assert classifier.class_names == ("hamster", "parrot")
 
 
@@ -81,19 +92,29 @@ def test_a_classifier_is_computed_once_and_is_what_a_new_one_would_be(
     expected = build_classifier(encoder, labels, templates)
     for asks in (True, False):
         counting = Counting(encoder)
-        made = library.label_sets.classifier("set", cast(Encoder, counting))
-        assert made is not None
+        made = classifier_of(library, "set", cast(Encoder, counting))
         assert made.prompts == expected.prompts
         assert made.templates == expected.templates
         np.testing.assert_array_equal(made.class_features, expected.class_features)
         assert bool(counting.asked) is asks
 
 
+def test_a_set_can_be_kept_with_its_classifier_at_once(library: PhotoLibrary, encoder: DualEncoder) -> None:
+    made = build_classifier(encoder, LABELS, "imagenet-7")
+    assert library.label_sets.put("set", LABELS, "imagenet-7", classifier=made)
+    counting = Counting(encoder)
+    kept = classifier_of(library, "set", cast(Encoder, counting))
+    np.testing.assert_array_equal(kept.class_features, made.class_features)
+    assert not counting.asked
+    assert not library.label_sets.put("set", ("hamster",), classifier=build_classifier(encoder, ("hamster",)))
+    np.testing.assert_array_equal(classifier_of(library, "set", encoder).class_features, made.class_features)
+
+
 def test_each_model_and_each_dtype_has_its_own(library: PhotoLibrary, encoder: DualEncoder) -> None:
     library.label_sets.put("set", LABELS)
     for fingerprint, dtype in ((None, None), ("another", None), (None, "bfloat16")):
         counting = Counting(encoder, fingerprint=fingerprint, dtype=dtype)
-        library.label_sets.classifier("set", cast(Encoder, counting))
+        classifier_of(library, "set", cast(Encoder, counting))
         assert len(counting.asked) == len(LABELS)
 
 
@@ -107,9 +128,8 @@ def test_a_set_that_is_replaced_meanwhile_keeps_nothing_of_the_one_before(
             return super().encode_texts(texts)
 
     library.label_sets.put("set", LABELS)
-    library.label_sets.classifier("set", cast(Encoder, Slow(encoder)))
-    made = library.label_sets.classifier("set", encoder)
-    assert made is not None
+    classifier_of(library, "set", cast(Encoder, Slow(encoder)))
+    made = classifier_of(library, "set", encoder)
     expected = build_classifier(encoder, ("hamster", "parrot", "fish"))
     np.testing.assert_array_equal(made.class_features, expected.class_features)
 
@@ -142,6 +162,6 @@ def test_a_library_of_the_second_version_gets_the_tables(tmp_path: Path, encoder
     with PhotoLibrary.open(folder) as library:
         assert [str(root.path) for root in library.roots()] == ["/photos"]
         assert library.label_sets.put("pets", LABELS)
-        assert library.label_sets.classifier("pets", encoder) is not None
+        assert classifier_of(library, "pets", encoder) is not None
     with closing(sqlite3.connect(folder / "library.db")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+import diptych
 from diptych.demo.photographs import find_photographs
 from diptych.library.library import PhotoLibrary
 from serve_command import ServeCommand
@@ -167,3 +168,28 @@ def test_a_label_set_that_a_busy_server_did_not_encode_is_not_kept(keeper: httpx
         assert detail(keeper.post("/v1/label-sets", json={"name": "new", "labels": LABELS}), 429)
         assert keeper.get("/v1/label-sets").json() == {"label_sets": []}
     assert [each.result() for each in filling] == [200] * 4
+
+
+def test_what_is_made_elsewhere_is_computed_once(keeper: httpx.Client, folder: Path) -> None:
+    with PhotoLibrary.open(folder) as library:
+        library.label_sets.put("elsewhere", tuple(LABELS), "imagenet-7")
+        response = keeper.post("/v1/classify", json={"images": [PHOTO], "label_set": "elsewhere"})
+        assert response.status_code == 200
+        found = library.label_sets.find("elsewhere")
+        assert found is not None
+        assert library.label_sets.find_classifier(found, diptych.load(device="cpu")) is not None
+
+
+def test_the_library_answers_while_sets_are_encoded(keeper: httpx.Client) -> None:
+    def make(part: int) -> int:
+        labels = [f"thing {number} of part {part}" for number in range(20)]
+        body = {"name": f"set {part}", "labels": labels, "templates": "imagenet"}
+        return keeper.post("/v1/label-sets", json=body).status_code
+
+    with ThreadPoolExecutor(4) as threads:  # as many as the library has
+        making = [threads.submit(make, part) for part in range(4)]
+        while 'diptych_waiting_items{kind="texts"} 0.0' in keeper.get("/metrics").text:
+            assert not any(each.done() for each in making)
+        assert keeper.get("/v1/label-sets").json() == {"label_sets": []}
+        assert not any(each.done() for each in making)
+    assert [each.result() for each in making] == [201] * 4

@@ -1,4 +1,4 @@
-"""Labels with their templates, kept under a name, and the classifiers that models make of them, computed once."""
+"""Labels with their templates, kept under a name, and the classifiers that models have made of them."""
 
 import json
 import sqlite3
@@ -55,8 +55,18 @@ class LabelSets:
         row = self._database.execute("SELECT * FROM label_sets WHERE name = ?", (name,)).fetchone()
         return None if row is None else _read(row)
 
-    def put(self, name: str, labels: Labels, templates: str | tuple[str, ...] | None = None) -> bool:
-        """Keep labels under a name; False, and nothing done, where it has some. ValueError for labels that are none."""
+    def put(
+        self,
+        name: str,
+        labels: Labels,
+        templates: str | tuple[str, ...] | None = None,
+        *,
+        classifier: "ZeroShotClassifier | None" = None,
+    ) -> bool:
+        """Keep labels under a name, with the classifier that a model has made of them.
+
+        False, and nothing done, where the name has some. ValueError for labels that are none.
+        """
         made = LabelSet(name=name, labels=labels, templates=templates, created_at=time.time())
         if not name:
             raise ValueError("A label set needs a name.")
@@ -66,6 +76,8 @@ class LabelSets:
                 "INSERT INTO label_sets (name, content, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (name, _content(made), made.created_at),
             )
+            if classifier is not None and added.rowcount == 1:
+                self._keep(made, classifier)
             return added.rowcount == 1
 
     def delete(self, name: str) -> bool:
@@ -73,20 +85,20 @@ class LabelSets:
         with transaction(self._database):
             return self._database.execute("DELETE FROM label_sets WHERE name = ?", (name,)).rowcount == 1
 
-    def classifier(self, name: str, encoder: Encoder) -> "ZeroShotClassifier | None":
-        """The classifier of a set, if there is one of this name: computed once for each model, and kept."""
-        from diptych.zeroshot import ZeroShotClassifier, build_classifier
+    def find_classifier(self, of: LabelSet, encoder: Encoder) -> "ZeroShotClassifier | None":
+        """That which was kept for this model and dtype."""
+        from diptych.zeroshot import ZeroShotClassifier
 
-        found = self.find(name)
-        if found is None:
+        prompts = of.prompts()
+        features = self._find_features(of.name, encoder, len(prompts))
+        if features is None:
             return None
-        prompts, forms = found.prompts(), found.forms()
-        features = self._find_features(name, encoder, len(prompts))
-        if features is not None:
-            return ZeroShotClassifier(encoder, prompts, features, templates=forms, cache=False)
-        made = build_classifier(encoder, found.labels, forms, cache=False)
-        self._keep_features(found, encoder, made.class_features)
-        return made
+        return ZeroShotClassifier(encoder, prompts, features, templates=of.forms(), cache=False)
+
+    def keep_classifier(self, of: LabelSet, classifier: "ZeroShotClassifier") -> None:
+        """Keep it, unless the set was deleted, or replaced by another of its name, while it was computed."""
+        with transaction(self._database):
+            self._keep(of, classifier)
 
     def _find_features(self, name: str, encoder: Encoder, count: int) -> Features | None:
         row = self._database.execute(
@@ -97,14 +109,13 @@ class LabelSets:
             return None
         return np.frombuffer(row[0], "<f4").reshape(count, encoder.embed_dim).astype(np.float32, copy=False)
 
-    def _keep_features(self, of: LabelSet, encoder: Encoder, features: Features) -> None:
-        """Keep them, unless the set was deleted, or replaced by another of its name, while they were computed."""
-        with transaction(self._database):
-            self._database.execute(
-                "INSERT OR REPLACE INTO label_set_features (name, fingerprint, dtype, features) "
-                "SELECT name, ?, ?, ? FROM label_sets WHERE name = ? AND content = ?",
-                (encoder.fingerprint, encoder.dtype, features.astype("<f4").tobytes(), of.name, _content(of)),
-            )
+    def _keep(self, of: LabelSet, classifier: "ZeroShotClassifier") -> None:
+        encoder, features = classifier.encoder, classifier.class_features.astype("<f4").tobytes()
+        self._database.execute(
+            "INSERT OR REPLACE INTO label_set_features (name, fingerprint, dtype, features) "
+            "SELECT name, ?, ?, ? FROM label_sets WHERE name = ? AND content = ?",
+            (encoder.fingerprint, encoder.dtype, features, of.name, _content(of)),
+        )
 
 
 def _content(made: LabelSet) -> str:

@@ -45,21 +45,12 @@ class Classifiers:
     async def build(self, forms: Forms, prompts: Prompts) -> ZeroShotClassifier:
         """The classifier of prompts that `write_prompts` made. A Problem for what is too long, or too much."""
         texts = [text for _, sentences in prompts for text in sentences]
-        with self.admit(prompts):
-            await asyncio.to_thread(check_lengths, self._engine, prompts)
+        with self._admit(prompts):
+            await asyncio.to_thread(_check_lengths, self._engine, prompts)
             starts = range(0, len(texts), TEXTS_AT_ONCE)
             parts = [await self._engine.encode_texts(texts[start : start + TEXTS_AT_ONCE]) for start in starts]
         features = average_prompts(np.concatenate(parts), prompts)
         return ZeroShotClassifier(self.encoder, prompts, features, templates=forms, cache=False)
-
-    @contextmanager
-    def admit(self, prompts: Prompts) -> Iterator[None]:
-        """Hold room for prompts that are computed during the block. A Problem, 429, where too many are already."""
-        count, since = sum(len(sentences) for _, sentences in prompts), time.perf_counter()
-        gate = self._few if count <= _FEW else self._many
-        with gate.admit(count):
-            yield
-        gate.note_done(count, time.perf_counter() - since)
 
     async def background(self, classifier: ZeroShotClassifier) -> Features | None:
         """(B, E) unit rows that labels are held against: of everyday ones that are not among them, in their templates.
@@ -76,6 +67,15 @@ class Classifiers:
     def close(self) -> None:
         """Begin no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def _admit(self, prompts: Prompts) -> Iterator[None]:
+        """Hold room for prompts that are computed during the block. A Problem, 429, where too many are already."""
+        count, since = sum(len(sentences) for _, sentences in prompts), time.perf_counter()
+        gate = self._few if count <= _FEW else self._many
+        with gate.admit(min(count, gate.capacity)):  # sets made by a program may hold more than any request
+            yield
+        gate.note_done(count, time.perf_counter() - since)
 
     async def _find_everyday(self, forms: Forms) -> Features:
         """Computed once however many ask, also where the first of them has gone by then."""
@@ -107,7 +107,7 @@ class Classifiers:
             del self._everyday[forms]
 
 
-def check_lengths(engine: Engine, prompts: Prompts) -> None:
+def _check_lengths(engine: Engine, prompts: Prompts) -> None:
     """A Problem that names the labels whose prompts are longer than the model reads. It takes a while: on a thread."""
     owners = [index for index, (_, sentences) in enumerate(prompts) for _ in sentences]
     try:

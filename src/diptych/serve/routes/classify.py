@@ -14,8 +14,8 @@ from diptych.serve.image_inputs import RED_PIXEL, GivenImages, ItemError, check_
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
 from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.problems import Problem, invalid
-from diptych.serve.routes.label_sets import no_such_set
 from diptych.serve.state import Server, Shared
+from diptych.serve.stored_sets import find_stored
 from diptych.zeroshot import Label, ZeroShotClassifier
 
 router = APIRouter(tags=["classify"])
@@ -97,13 +97,7 @@ async def _classifier(body: ClassifyRequest, server: Server) -> ZeroShotClassifi
         return await server.classifiers.build(forms, prompts)
     if body.labels is not None or body.templates is not None:
         raise invalid("label_set brings labels and templates of its own: give it alone, or leave it out.")
-    name = body.label_set
-    found = await server.need_library().run(
-        lambda library: library.label_sets.classifier(name, server.classifiers.encoder)
-    )
-    if found is None:
-        raise no_such_set(name)
-    return found
+    return await find_stored(body.label_set, server)
 
 
 def _ranked(

@@ -1,5 +1,6 @@
 """`/v1/label-sets`: labels kept in the library under a name, to classify with."""
 
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -10,10 +11,10 @@ from starlette.responses import Response
 
 from diptych.library.label_sets import LabelSet
 from diptych.library.library import PhotoLibrary
-from diptych.serve.classifiers import check_lengths
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
 from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Shared
+from diptych.serve.stored_sets import no_such_set
 
 router = APIRouter(tags=["label sets"])
 _MOST: Final = 1_000  # sets: a library is no place to fill up
@@ -57,22 +58,14 @@ async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
     templates = tuple(body.templates) if isinstance(body.templates, list) else body.templates
 
     def put(library: PhotoLibrary) -> LabelSet | None:
-        if len(library.label_sets.all()) >= _MOST:
-            detail = f"There are {_MOST:,} already, the most that are kept: delete some."
-            raise Problem(409, "too-many-label-sets", "Too many label sets", detail)
-        check_lengths(server.engine, prompts)
-        if not library.label_sets.put(body.name, labels, templates):
-            detail = f"There is a label set {body.name!r} already: delete it first, or choose another name."
-            raise Problem(409, "label-set-exists", "The name is taken", detail)
-        try:
-            library.label_sets.classifier(body.name, server.classifiers.encoder)
-        except BaseException:  # as when the server is busy: whoever sends it again would find the name taken
-            library.label_sets.delete(body.name)
-            raise
+        _check_is_new(body.name, library)
+        if not library.label_sets.put(body.name, labels, templates, classifier=classifier):
+            raise _taken(body.name)
         return library.label_sets.find(body.name)
 
-    with server.classifiers.admit(prompts):
-        made = await library.run(put)
+    await library.run(partial(_check_is_new, body.name))  # before the work
+    classifier = await server.classifiers.build(forms, prompts)
+    made = await library.run(put)
     if made is None:  # deleted in the meantime
         raise no_such_set(body.name)
     place = f"{server.config.root_path}/v1/label-sets/{quote(made.name, safe='')}"
@@ -111,10 +104,18 @@ def _check_name(name: str) -> None:
         )
 
 
-def no_such_set(name: str) -> Problem:
-    """The problem of a name that no set has."""
-    detail = f"There is no label set {name[:100]!r}: GET /v1/label-sets lists those that there are."
-    return Problem(404, "no-such-label-set", "No such label set", detail)
+def _check_is_new(name: str, library: PhotoLibrary) -> None:
+    """A Problem for a name that is taken, or for more sets than are kept."""
+    if library.label_sets.find(name) is not None:
+        raise _taken(name)
+    if len(library.label_sets.all()) >= _MOST:
+        detail = f"There are {_MOST:,} already, the most that are kept: delete some."
+        raise Problem(409, "too-many-label-sets", "Too many label sets", detail)
+
+
+def _taken(name: str) -> Problem:
+    detail = f"There is a label set {name!r} already: delete it first, or choose another name."
+    return Problem(409, "label-set-exists", "The name is taken", detail)
 
 
 def _described(found: LabelSet) -> dict[str, Any]:

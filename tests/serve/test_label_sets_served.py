@@ -177,7 +177,7 @@ def test_what_is_made_elsewhere_is_computed_once(keeper: httpx.Client, folder: P
         assert response.status_code == 200
         found = library.label_sets.find("elsewhere")
         assert found is not None
-        assert library.label_sets.find_classifier(found, diptych.load(device="cpu")) is not None
+        assert library.label_sets.find_classifier(found, diptych.load(dtype="float32", device="cpu")) is not None
 
 
 def test_the_library_answers_while_sets_are_encoded(keeper: httpx.Client) -> None:

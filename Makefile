@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 DEMO := $(VENV)/.demo
+DEMO_EXTRAS := demo,serve
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -30,8 +31,8 @@ endef
 $(INSTALLED): pyproject.toml constraints.txt
 	$(call install,dev)
 
-$(DEMO): pyproject.toml constraints.txt
-	$(call install,demo)
+$(DEMO): pyproject.toml constraints.txt Makefile
+	$(call install,$(DEMO_EXTRAS))
 
 # By the environment, so that the shell takes what is in them as it is.
 export PHOTOS LABELS SEARCH

@@ -378,4 +378,7 @@ def test_make_targets_and_extras_exist() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert set(re.findall(r"(?:`|^\$ )make ([a-z]+)", text, re.MULTILINE)) <= targets, page.name
-        assert set(re.findall(r"diptych\[(\w+)\]", text)) <= project["optional-dependencies"].keys(), page.name
+        extras = re.findall(r"(?:diptych|[\"' ]\.)\[([\w,]+)\]", text)
+        assert {name for some in extras for name in some.split(",")} <= project["optional-dependencies"].keys(), (
+            page.name
+        )

@@ -1,6 +1,10 @@
 """What can go wrong, as a small tree: everything Diptych raises on purpose is a `DiptychError` or a `ValueError`."""
 
+import shlex
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class DiptychError(Exception):
@@ -20,7 +24,11 @@ class ImageError(DiptychError):
 
 
 class TooManyPixelsError(ImageError):
-    """An image of more pixels than may be decoded."""
+    """An image of more pixels than may be decoded; `pixels` says how many it has."""
+
+    def __init__(self, message: str, *, pixels: int) -> None:
+        super().__init__(message)
+        self.pixels = pixels
 
 
 class TextTooLongError(DiptychError, ValueError):
@@ -37,7 +45,14 @@ class FetchError(DiptychError):
 
 def needs_extra(what: str, package: str, extra: str) -> DiptychError:
     """The error for a package of an extra that is not installed; raise it from the ImportError."""
-    return DiptychError(f"{what} needs {package}, which is not installed: pip install 'diptych[{extra}]'.")
+    return DiptychError(f"{what} needs {package}, which is not installed: {_pip()} install 'diptych[{extra}]'.")
+
+
+def _pip() -> str:
+    """The pip of this environment. Another would not find Diptych there, and look for some package of that name."""
+    found = shutil.which("pip")
+    is_own = found is not None and Path(found).parent == Path(sys.executable).parent
+    return "pip" if is_own else f"{shlex.quote(sys.executable)} -m pip"
 
 
 def printable(name: str) -> str:

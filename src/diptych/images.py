@@ -101,7 +101,11 @@ class _BadImageError(Exception):
 
 
 class _SizeError(_BadImageError):
-    """The one reason that is an error of its own."""
+    """The one reason that is an error of its own, of an image of so many pixels."""
+
+    def __init__(self, reason: str, pixels: int) -> None:
+        super().__init__(reason)
+        self.pixels = pixels
 
 
 def open_image(
@@ -143,8 +147,10 @@ def open_image(
     except ImageError:  # what a file object said of itself
         raise
     except Exception as error:  # hostile bytes make Pillow's plugins raise anything, from struct.error to MemoryError
-        kind = TooManyPixelsError if isinstance(error, _SizeError) else ImageError
-        raise kind(f"{_name(source)}: {_reason(error)}") from error
+        reason = f"{_name(source)}: {_reason(error)}"
+        if isinstance(error, _SizeError):
+            raise TooManyPixelsError(reason, pixels=error.pixels) from error
+        raise ImageError(reason) from error
 
 
 def read_header(source: str | os.PathLike[str] | bytes) -> ImageHeader:
@@ -377,7 +383,8 @@ def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def _check_size(size: _Size, max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise _SizeError(f"{width} x {height} pixels are more than the {max_pixels:,} that max_pixels allows")
+        reason = f"{width} x {height} pixels are more than the {max_pixels:,} that are taken"
+        raise _SizeError(reason, width * height)
     if width * height == 0:
         raise _BadImageError(f"{width} x {height} pixels: there is nothing to see")
 

@@ -90,6 +90,19 @@ def test_an_image_of_too_many_pixels_is_refused(encoder: DualEncoder, photos: li
     assert "150 x 60 pixels are more than the 8,999" in str(refused)
 
 
+def test_many_large_images_in_few_bytes_are_refused(encoder: DualEncoder) -> None:
+    file = io.BytesIO()
+    Image.new("L", (5_000, 4_000)).save(file, "PNG")
+
+    async def ask(engine: Engine) -> list[Features | ImageError]:
+        return await engine.encode_images([file.getvalue()] * 21)
+
+    with pytest.raises(Problem, match="have 420 megapixels together, and 400 are the most") as raised:
+        run_with(encoder, ask)
+    assert raised.value.status == 422
+    assert [item["index"] for item in raised.value.items] == list(range(21))
+
+
 def test_large_images_do_not_keep_small_ones_waiting(encoder: DualEncoder, photos: list[Path]) -> None:
     file = io.BytesIO()
     Image.new("RGB", (4_000, 4_000), (200, 30, 60)).save(file, "PNG", compress_level=1)

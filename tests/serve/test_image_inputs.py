@@ -102,7 +102,7 @@ def test_among_texts_a_picture_at_fault_is_called_by_its_place_in_the_input(clie
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(limited: httpx.Client) -> None:
     found = errors(limited, [plain(picture(size=(1000, 1000))), plain(picture(size=(1001, 1000)))])
     assert {place: error["detail"] for place, error in found.items()} == {
-        1: "image 1: 1001 x 1000 pixels are more than the 1,000,000 that max_pixels allows"
+        1: "image 1: 1001 x 1000 pixels are more than the 1,000,000 that are taken"
     }
 
 

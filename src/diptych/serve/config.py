@@ -19,17 +19,21 @@ class Limits:
     text_characters: int = 2_000
     json_values: int = 20_000  # numbers, texts, lists and objects in one body, about
     pixels: int = 50_000_000  # of an image, by its header
+    large_pixels: int = 400_000_000  # of all images above 13 megapixels together: they take seconds each
     upload_seconds: float = 30.0  # for the whole of a body
     held_bytes: int = 512_000_000  # bodies of all requests together
     waiting_images: int = 256  # of all requests together, that are not computed yet
     waiting_texts: int = 8_192
+    waiting_large_pixels: int = 1_600_000_000
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value <= 0:
                 raise ValueError(f"The limit {name} is above 0, got {value}.")
-        if self.images > self.waiting_images or self.texts > self.waiting_texts:
-            raise ValueError("A request may bring no more items than may wait: raise waiting_images and waiting_texts.")
+        pairs = (("images", "waiting_images"), ("texts", "waiting_texts"), ("large_pixels", "waiting_large_pixels"))
+        for one, of_all in pairs:
+            if getattr(self, one) > getattr(self, of_all):
+                raise ValueError(f"A request may bring no more than may wait: {of_all} is at least {one}.")
 
 
 @dataclass(frozen=True, kw_only=True)

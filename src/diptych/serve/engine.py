@@ -1,7 +1,7 @@
 """The model behind the server: texts and images of all requests through shared batches."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -32,11 +32,12 @@ class Engine:
 
     def __init__(self, encoder: DualEncoder, limits: Limits, metrics: Metrics) -> None:
         self.encoder = encoder
-        self._metrics, self._most_pixels = metrics, limits.pixels
+        self._metrics, self._limits = metrics, limits
         kind = encoder.encoder.device.type
         self._slots = Slots(core_count() if kind == "cpu" else 1)
         self.image_gate = Gate("images", limits.waiting_images)
         self.text_gate = Gate("texts", limits.waiting_texts)
+        self._large_gate = Gate("pixels of large images", limits.waiting_large_pixels)
         self._pixels: Batcher[Array] = Batcher(
             lambda batch: encoder.encoder.encode_pixels(np.stack(batch)),
             self._slots,
@@ -88,14 +89,14 @@ class Engine:
     async def encode_images(self, images: Sequence[bytes]) -> list[Features | ImageError]:
         """Of each its (E,) unit vector, or why it cannot be read."""
         with self.image_gate.admit(len(images)):
-            decoded = await asyncio.gather(*(self._decode(image) for image in images))
+            decoded = await self._decode_all(images)
             readable = [pixels for pixels in decoded if not isinstance(pixels, ImageError)]
             rows = iter(await self._pixels.compute(readable) if readable else ())
             return [pixels if isinstance(pixels, ImageError) else next(rows) for pixels in decoded]
 
     async def check(self, image: bytes) -> None:
         """Encode one image and one text, past the cache; whatever is wrong is raised."""
-        pixels = await self._decode(image)
+        (pixels,) = await self._decode_all([image])
         if isinstance(pixels, ImageError):
             raise pixels
         await asyncio.gather(
@@ -109,15 +110,25 @@ class Engine:
         ids = await self._tokenize(missing, on_long="cut") if missing else []
         return sum(count for count in counts if count is not None) + sum(map(len, ids))
 
-    async def _decode(self, image: bytes) -> Array | ImageError:
-        run = asyncio.get_running_loop().run_in_executor
+    async def _decode_all(self, images: Sequence[bytes]) -> list[Array | ImageError]:
+        """Of each its (3, H, W) pixels, or why it cannot be read; large ones after all others."""
+        least = min(_LARGE_PIXELS, self._limits.pixels)
+        decoded = await asyncio.gather(*(self._decode(image, least, self._decoders) for image in images))
+        large = {i: found.pixels for i, found in enumerate(decoded) if isinstance(found, TooManyPixelsError)}
+        if not large:
+            return decoded
+        total = sum(pixels for pixels in large.values() if pixels <= self._limits.pixels)  # the others are not decoded
+        if total > self._limits.large_pixels:
+            raise _too_large(large, total, self._limits.large_pixels)
+        with self._large_gate.admit(total):
+            found = (self._decode(images[i], self._limits.pixels, self._large_decoders) for i in large)
+            for i, pixels in zip(large, await asyncio.gather(*found), strict=True):
+                decoded[i] = pixels
+        return decoded
+
+    async def _decode(self, image: bytes, most_pixels: int, threads: ThreadPoolExecutor) -> Array | ImageError:
         try:
-            return await run(self._decoders, self._decode_now, image, min(_LARGE_PIXELS, self._most_pixels))
-        except TooManyPixelsError:
-            try:
-                return await run(self._large_decoders, self._decode_now, image, self._most_pixels)
-            except ImageError as error:
-                return error
+            return await asyncio.get_running_loop().run_in_executor(threads, self._decode_now, image, most_pixels)
         except ImageError as error:
             return error
 
@@ -134,6 +145,15 @@ class Engine:
     def _note_batch(self, gate: Gate, items: int, seconds: float) -> None:
         gate.note_done(items, seconds)
         self._metrics.note_batch(gate.kind, items, seconds)
+
+
+def _too_large(sizes: Mapping[int, int], total: int, most: int) -> Problem:
+    detail = (
+        f"The large images have {total / 1e6:,.0f} megapixels together, and {most / 1e6:,.0f} are the most for those "
+        f"above {_LARGE_PIXELS / 1e6:g}: make them smaller, or send several requests."
+    )
+    items = [{"index": i, "detail": f"{pixels / 1e6:,.0f} megapixels"} for i, pixels in sizes.items()]
+    return Problem(422, "too-many-pixels", "The images are too large", detail, items=items)
 
 
 def _too_long(texts: Sequence[str], at_fault: set[str]) -> Problem:

@@ -57,3 +57,11 @@ def test_the_page_asks_nothing_of_other_sites(client: httpx.Client) -> None:
         assert "//" not in text.replace("<!--", "").replace("-->", ""), path
         assert "<script>" not in text
         assert "style=" not in text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/", "/web/app.js"])
+def test_head_is_get_without_its_body(client: httpx.Client, path: str) -> None:
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"] == str(len(whole.content))
+    assert client.get(path).content == whole.content  # over the same connection

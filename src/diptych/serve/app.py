@@ -11,6 +11,7 @@ from diptych import __version__
 from diptych.serve import problems
 from diptych.serve.classifiers import Classifiers
 from diptych.serve.guards.body import BodyGuard
+from diptych.serve.guards.head import HeadGuard
 from diptych.serve.guards.headers import HeaderGuard
 from diptych.serve.guards.keys import KeyGuard
 from diptych.serve.guards.prefix import PrefixGuard
@@ -90,7 +91,7 @@ def guard(app: FastAPI, server: Server) -> ASGIApp:
     headers and is logged like everybody else.
     """
     routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, Route)]
-    guarded: ASGIApp = BodyGuard(app, server.config.limits, server.metrics)
+    guarded: ASGIApp = BodyGuard(HeadGuard(app), server.config.limits, server.metrics)
     guarded = KeyGuard(guarded, server.access)
     guarded = SiteGuard(guarded, server.config)
     guarded = HeaderGuard(guarded)

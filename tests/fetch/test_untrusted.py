@@ -125,6 +125,7 @@ def test_no_form_of_a_private_address_is_connected_to(host: str) -> None:
         ("192.168.0.1", False),
         ("172.16.0.1", False),
         ("192.0.2.1", False),
+        ("192.88.99.1", False),
         ("198.18.0.1", False),
         ("240.0.0.1", False),
         ("239.1.1.1", False),

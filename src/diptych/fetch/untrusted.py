@@ -31,6 +31,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _REDIRECTS = {301, 302, 303, 307, 308}
 # IPv6 ranges whose last 32 bits are an IPv4 address: compatible, mapped, translated, NAT64.
 _EMBEDDING = [ipaddress.IPv6Network(range_) for range_ in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")]
+_RELAYS = ipaddress.IPv4Network("192.88.99.0/24")  # retired gateways to IPv6 (RFC 7526), which Python calls global
 _IPV6_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
@@ -68,7 +69,7 @@ def fetch_bytes(
 def is_public(address: Address) -> bool:
     """Whether an address is on the public internet, and so are the IPv4 addresses that it tunnels or translates to."""
     if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not address.is_multicast
+        return address.is_global and not address.is_multicast and address not in _RELAYS
     if any(address in network for network in _EMBEDDING):
         return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     inside = [address.sixtofour] if address.sixtofour else list(address.teredo or [])

@@ -21,6 +21,7 @@ import raw_http
 from diptych.serve.config import Limits
 from diptych.serve.guards.body import BodyGuard
 from diptych.serve.metrics import Metrics
+from diptych.serve.room import Room
 from serve_command import ServeCommand, StartServer
 
 PATH, JSON = "/v1/embeddings", "application/json"
@@ -233,7 +234,8 @@ def guarded(seen: list[bytes], **limits: Any) -> BodyGuard:  # noqa: ANN401
         await asyncio.sleep(0.05)  # what is done after an answer is not disturbed
         seen.append(b"done")
 
-    return BodyGuard(app, Limits(**limits), Metrics())
+    most = Limits(**limits)
+    return BodyGuard(app, most, Room(most.held_bytes, Metrics()))
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:

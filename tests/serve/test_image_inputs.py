@@ -14,7 +14,9 @@ from PIL import Image
 
 from diptych.serve.config import Limits
 from diptych.serve.fetching import Fetching
+from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem
+from diptych.serve.room import Room
 from local_server import LocalServer, respond
 from serve_command import ServeCommand
 
@@ -158,11 +160,15 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
+def fetching_within(limits: Limits) -> Fetching:
+    return Fetching(limits, Room(limits.held_bytes, Metrics()))
+
+
 def fetch(urls: Sequence[str], limits: Limits | None = None, *, fetching: Fetching | None = None) -> list[bytes | str]:
     """What each address holds, or what is said of it."""
 
     async def run() -> list[bytes | str]:
-        async with (fetching or Fetching(limits or Limits())).fetched(urls) as found:
+        async with (fetching or fetching_within(limits or Limits())).fetched(urls) as found:
             return [each.detail if isinstance(each, Problem) else each for each in found]
 
     return asyncio.run(run())
@@ -233,14 +239,17 @@ def test_pictures_that_no_memory_is_left_for_are_refused_until_others_are_done()
     limits = Limits(body_bytes=1000, held_bytes=2500)
 
     async def run(url: str) -> None:
-        fetching = Fetching(limits)
+        metrics = Metrics()
+        fetching = Fetching(limits, Room(limits.held_bytes, metrics))
         async with fetching.fetched([url, url]) as first:
             assert first == [bytes(900)] * 2
+            assert b"diptych_held_bytes 1800.0" in metrics.text()
             async with fetching.fetched([url]) as second:
                 assert isinstance(second[0], Problem)
                 assert (second[0].status, second[0].slug) == (429, "busy")
         async with fetching.fetched([url]) as third:
             assert third == [bytes(900)]
+        assert b"diptych_held_bytes 0.0" in metrics.text()
 
     with LocalServer(serving("image/png", bytes(900))) as server:
         asyncio.run(run(f"http://photos.test:{server.port}/"))

@@ -91,7 +91,7 @@ def guard(app: FastAPI, server: Server) -> ASGIApp:
     headers and is logged like everybody else.
     """
     routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, Route)]
-    guarded: ASGIApp = BodyGuard(HeadGuard(app), server.config.limits, server.metrics)
+    guarded: ASGIApp = BodyGuard(HeadGuard(app), server.config.limits, server.room)
     guarded = KeyGuard(guarded, server.access)
     guarded = SiteGuard(guarded, server.config)
     guarded = HeaderGuard(guarded)

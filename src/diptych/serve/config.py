@@ -21,7 +21,7 @@ class Limits:
     pixels: int = 50_000_000  # of an image, by its header
     large_pixels: int = 400_000_000  # of all images above 13 megapixels together: they take seconds each
     upload_seconds: float = 30.0  # for the whole of a body
-    held_bytes: int = 512_000_000  # bodies of all requests together
+    held_bytes: int = 512_000_000  # bodies and fetched pictures of all requests together
     waiting_images: int = 256  # of all requests together, that are not computed yet
     waiting_texts: int = 8_192
     waiting_large_pixels: int = 1_600_000_000

@@ -25,7 +25,9 @@ class Metrics:
             "diptych_request_seconds", "Time to the answer", route, buckets=_SECONDS, registry=registry
         )
         self._in_flight = Gauge("diptych_requests_in_flight", "Requests that are being answered", registry=registry)
-        self._held = Gauge("diptych_held_bytes", "Bodies of requests in memory", registry=registry)
+        self._held = Gauge(
+            "diptych_held_bytes", "Bodies of requests and pictures from addresses in memory", registry=registry
+        )
         self._decode_seconds = Histogram(
             "diptych_decode_seconds", "Time to decode an image, after its wait", buckets=_SECONDS, registry=registry
         )
@@ -51,7 +53,7 @@ class Metrics:
             yield
 
     def note_held(self, size: int) -> None:
-        """How many bytes of requests' bodies are in memory."""
+        """How many bytes of requests' bodies, and of pictures from addresses, are in memory."""
         self._held.set(size)
 
     @contextmanager

@@ -15,6 +15,7 @@ from diptych.serve.indexing_jobs import IndexingJobs
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.metrics import Metrics
 from diptych.serve.problems import Problem
+from diptych.serve.room import Room
 
 
 @dataclass(kw_only=True)
@@ -32,12 +33,14 @@ class Server:
     access: Access = field(init=False)
     guesses: Guesses = field(default_factory=Guesses)
     is_stopping: bool = False
+    room: Room = field(init=False)
     fetching: Fetching = field(init=False)
     classifiers: Classifiers = field(init=False)  # from the start of the loop on
 
     def __post_init__(self) -> None:
         self.access = Access(self.config.api_keys)
-        self.fetching = Fetching(self.config.limits)
+        self.room = Room(self.config.limits.held_bytes, self.metrics)
+        self.fetching = Fetching(self.config.limits, self.room)
 
     @property
     def has_library(self) -> bool:

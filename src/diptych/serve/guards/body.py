@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,12 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from diptych.serve.config import Limits
 from diptych.serve.guards.client import refuse_early, run_while_waited_for
 from diptych.serve.guards.prefix import own_path
-from diptych.serve.metrics import Metrics
-from diptych.serve.problems import Problem, busy
+from diptych.serve.problems import Problem
+from diptych.serve.room import Hold, Room
 
 _TAKE_BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
 _LOGIN_BYTES: Final = 4_096  # of who has not shown a key yet
-_HELD_RETRY_SECONDS: Final = 2
 _JSON: Final = re.compile(rb"\s*[\[{]")
 # Possessive, and with an end for texts without one, so that no byte is looked at twice.
 _TEXTS_AND_COMMAS: Final = re.compile(rb',|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
@@ -25,9 +22,8 @@ _TEXTS_AND_COMMAS: Final = re.compile(rb',|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)
 class BodyGuard:
     """Calls the application once the body is there, and stops it when the client has gone."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics) -> None:
-        self._app, self._limits, self._metrics = app, limits, metrics
-        self._held = 0
+    def __init__(self, app: ASGIApp, limits: Limits, room: Room) -> None:
+        self._app, self._limits, self._room = app, limits, room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, then pass on."""
@@ -35,7 +31,7 @@ class BodyGuard:
             return await self._app(scope, receive, send)
         if scope["method"] not in _TAKE_BODIES:
             return await run_while_waited_for(self._app, scope, b"", receive, send)
-        with self._holding() as hold:
+        with self._room.hold() as hold:
             try:
                 body = await self._read(scope, receive, hold)
             except Problem as problem:
@@ -46,7 +42,7 @@ class BodyGuard:
                 return await excess.response()(scope, receive, send)
             await run_while_waited_for(self._app, scope, body, receive, send)
 
-    async def _read(self, scope: Scope, receive: Receive, hold: "_Hold") -> bytes | None:
+    async def _read(self, scope: Scope, receive: Receive, hold: Hold) -> bytes | None:
         """The body, or None where the client went away before its end."""
         most = _LOGIN_BYTES if own_path(scope) == "/login" else self._limits.body_bytes
         if _declared(scope) > most:
@@ -61,45 +57,15 @@ class BodyGuard:
                     body += message.get("body", b"")
                     if len(body) > most:
                         raise _too_large(most)
-                    hold.grow_to(len(body))
+                    hold.resize(len(body))
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
             raise self._too_slow() from None
 
-    @contextmanager
-    def _holding(self) -> Iterator["_Hold"]:
-        hold = _Hold(self)
-        try:
-            yield hold
-        finally:
-            hold.release()
-
-    def note_held(self, change: int) -> None:
-        """Count bytes of bodies that are in memory. A Problem, 429, where that would be too many."""
-        if change > 0 and self._held + change > self._limits.held_bytes:
-            raise busy("The uploads of others take all the room there is for them: try again.", _HELD_RETRY_SECONDS)
-        self._held += change
-        self._metrics.note_held(self._held)
-
     def _too_slow(self) -> Problem:
         detail = f"The body did not arrive within {self._limits.upload_seconds:g} s: send less at once."
         return Problem(408, "too-slow", "The upload is too slow", detail)
-
-
-class _Hold:
-    """The share of one request in the bytes that are held."""
-
-    def __init__(self, guard: BodyGuard) -> None:
-        self._guard, self._size = guard, 0
-
-    def grow_to(self, size: int) -> None:
-        self._guard.note_held(size - self._size)
-        self._size = size
-
-    def release(self) -> None:
-        if self._size:
-            self._guard.note_held(-self._size)
 
 
 def _declared(scope: Scope) -> int:

@@ -58,7 +58,7 @@ def test_axe_sees_what_is_wrong(page: Page, without_library: str) -> None:
 @everywhere
 def test_classify_is_clean(page: Page, searched: str, photographs: Path) -> None:
     page.goto(f"{searched}#classify?label=pizza&label=bicycle&label=airplane")
-    expect(page.get_by_text("Drop a picture here")).to_be_visible()
+    expect(page.locator(".invitation")).to_be_visible()
     assert findings(page) == []
     drop_file(page, ".view.classify", photographs / "holiday" / "chelsea.jpg")
     expect(page.get_by_text("None of these labels seems to fit.")).to_be_visible()
@@ -133,7 +133,7 @@ def test_signing_in_is_clean(page: Page, guarded: str, complaints: list[str]) ->
 def test_a_failure_is_clean(page: Page, without_library: str, photographs: Path, complaints: list[str]) -> None:
     page.route("**/v1/classify", lambda route: route.abort())
     page.goto(f"{without_library}#classify")
-    expect(page.get_by_text("Drop a picture here")).to_be_visible()
+    expect(page.locator(".invitation")).to_be_visible()
     drop_file(page, ".view.classify", photographs / "holiday" / "chelsea.jpg")
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
     assert findings(page) == []

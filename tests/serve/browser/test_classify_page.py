@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 
 from diptych.prompts import TEMPLATES
@@ -13,6 +14,7 @@ from hands import drop_file, paste_file
 pytestmark = pytest.mark.browser
 
 CLASSIFY = "**/v1/classify"
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
 @pytest.fixture
@@ -66,10 +68,9 @@ def test_a_picture_that_is_dropped_is_classified_among_the_first_labels(
     open_view(page, without_library)
     drop_file(page, ".view.classify", cat)
     expect(page.locator(".bar .name").first).to_have_text("cat")
-    assert names(page)[-1] == "none of these"
-    assert sorted(names(page)[:-1]) == sorted(page.locator(".label-chip .edit").all_inner_texts())
+    assert sorted(names(page)) == sorted(page.locator(".label-chip .edit").all_inner_texts())
     expect(bar(page, "cat")).to_contain_text(re.compile(r"cosine 0\.\d{3}"))
-    assert sum(share(page, name) for name in names(page)[:-1]) == pytest.approx(1, abs=0.01)
+    assert sum(share(page, name) for name in names(page)) == pytest.approx(1, abs=0.01)
     expect(page.get_by_role("img", name="The picture: chelsea.jpg")).to_be_visible()
     expect(page.get_by_role("status").filter(has_text=re.compile(r"^cat \d+%"))).to_have_count(1)
 
@@ -134,7 +135,7 @@ def test_a_picture_can_be_classified_with_the_keyboard_alone(page: Page, without
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(cat)
-    expect(page.locator(".bar")).to_have_count(3)
+    expect(page.locator(".bar")).to_have_count(2)
     labels = page.get_by_label("Labels", exact=True)
     tab_to(page, labels)
     page.keyboard.type("cats")
@@ -178,7 +179,8 @@ def test_labels_of_which_none_fits_are_said_to_be_relative(page: Page, without_l
 def test_each_label_may_be_held_by_itself(page: Page, without_library: str, cat: Path) -> None:
     open_with(page, without_library, cat, "cat", "animal", "flower")
     page.get_by_label("Each by itself").check()
-    expect(bar(page, "none of these")).to_have_count(0)
+    expect(page.get_by_text("Each by itself: every bar may reach 100%.")).to_be_visible()
+    expect(page.locator(".none-of-these")).to_be_hidden()
     assert share(page, "cat") > 0.5
     assert share(page, "animal") > 0.5
     assert params(page)[-1] == ("each", "1")
@@ -250,13 +252,61 @@ def test_several_pictures_stand_in_a_strip_of_which_one_is_classified(
     expect(page.locator(".classify-results")).to_be_hidden()
 
 
-def test_a_picture_that_the_server_cannot_read_is_said_to_be_one(
-    page: Page, without_library: str, photographs: Path
+def test_a_damaged_picture_is_named_and_removed_and_the_verdict_before_it_is_not_said_on(
+    page: Page, without_library: str, photographs: Path, cat: Path
 ) -> None:
+    verdict = page.get_by_role("status").filter(has_text=re.compile(r"^cat \d+%"))
     open_view(page, without_library)
+    drop_file(page, ".view.classify", cat)
+    expect(verdict).to_have_count(1)
     drop_file(page, ".view.classify", photographs / "holiday" / "broken.jpg")
-    expect(page.get_by_role("alert")).to_contain_text("The image cannot be read")
+    expect(page.get_by_role("alert")).to_contain_text("broken.jpg is damaged or is no picture: remove it.")
     expect(page.get_by_text("This browser cannot show the picture.")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    expect(verdict).to_have_count(0)
+    expect(page.locator(".bars-caption")).to_be_hidden()
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("img", name="The picture: chelsea.jpg")).to_be_visible()
+    expect(page.locator(".bar .name").first).to_have_text("cat")
+
+
+def test_a_picture_of_more_pixels_than_the_server_takes_is_made_smaller(
+    page: Page, without_library: str, tmp_path: Path
+) -> None:
+    Image.new("L", (9000, 7000), 90).save(tmp_path / "poster.png")
+    open_view(page, without_library)
+    drop_file(page, ".view.classify", tmp_path / "poster.png", "image/png")
+    expect(page.locator(".bar").first).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("img", name="The picture: poster.png")).to_have_js_property("naturalHeight", 1024)
+
+
+def test_none_of_these_stands_apart_from_the_bars_that_share(page: Page, without_library: str, cat: Path) -> None:
+    open_with(page, without_library, cat, "cat", "dog")
+    expect(page.get_by_text("Of the labels offered: together the bars are 100%.")).to_be_visible()
+    assert sorted(names(page)) == ["cat", "dog"]
+    apart = page.locator(".none-of-these")
+    expect(apart).to_have_text(
+        re.compile(r"None of these: the chance that no label fits the picture\d+(\.\d)?%"), use_inner_text=False
+    )
+    expect(apart.locator(".track")).to_have_count(0)
+
+
+def test_the_same_label_is_taken_once_whatever_its_capitals(page: Page, without_library: str, cat: Path) -> None:
+    open_with(page, without_library, cat, "dog", "Dog", "cat")
+    said = page.locator(".label-said")
+    expect(said).to_have_text("Dog: there already.")
+    expect(page.locator(".label-chip .edit")).to_have_text(["dog", "cat"])
+    labels = page.get_by_label("Labels", exact=True)
+    labels.fill("horse")
+    expect(said).to_be_empty()
+    labels.fill("CAT")
+    expect(said).to_have_text("CAT: there already.")
+    expect(page.locator(".bar")).to_have_count(2)
+    page.keyboard.press("Enter")
+    expect(said).to_have_text("CAT: there already.")
+    expect(page.locator(".label-chip .edit")).to_have_text(["dog", "cat"])
 
 
 def test_a_request_that_fails_is_shown_and_tried_again(
@@ -284,19 +334,37 @@ def test_label_sets_are_saved_picked_and_deleted(page: Page, searched: str, cat:
     page.goto("about:blank")
     open_view(page, searched)
     drop_file(page, ".view.classify", cat)
-    expect(page.locator(".bar")).to_have_count(9)
+    expect(page.locator(".bar")).to_have_count(8)
     with page.expect_request(CLASSIFY) as asked:
         page.get_by_label("Label set").select_option("pets of ours")
     assert '"label_set":"pets of ours"' in (asked.value.post_data or "")
     expect(page.locator(".label-chip .edit")).to_have_text(["cat", "dog"])
     expect(page.get_by_label("In the sentence")).to_have_value("oxford-pets")
-    expect(page.locator(".bar")).to_have_count(3)
+    expect(page.locator(".bar")).to_have_count(2)
     page.get_by_label("Labels", exact=True).fill("horse")
     expect(page.get_by_label("Label set")).to_have_value("")  # these are no longer its labels
     page.get_by_label("Label set").select_option("pets of ours")
     page.get_by_role("button", name="Delete this set").click()
     expect(page.get_by_text("Deleted pets of ours.")).to_be_visible()
     expect(page.get_by_label("Label set").locator("option")).to_have_count(1)
+
+
+def test_a_set_with_sentences_and_phrases_says_when_they_are_used_and_when_not(
+    page: Page, searched: str, cat: Path
+) -> None:
+    body = {"name": "rich", "labels": {"cat": ["a cat", "a kitten"], "dog": "a dog"}, "templates": ["{}.", "my {}."]}
+    assert page.request.post(f"{searched}v1/label-sets", data=body).status == 201
+    open_with(page, searched, cat, more="set=rich")
+    own = "rich has 2 sentences and phrases of its own, used while neither its labels nor the sentence are changed."
+    expect(page.get_by_text(own)).to_be_visible()
+    page.get_by_label("Labels", exact=True).fill("horse")
+    left = "Changed: 2 sentences and phrases of rich are not used now. Pick the set again to have them back."
+    expect(page.get_by_text(left)).to_be_visible()
+    expect(bar(page, "horse")).to_be_visible()
+    page.get_by_label("Label set").select_option("rich")
+    expect(page.get_by_text(own)).to_be_visible()
+    page.get_by_role("button", name="Delete this set").click()
+    expect(page.get_by_text("Deleted rich.")).to_be_visible()
 
 
 def test_a_name_that_a_set_has_already_is_refused_in_words(
@@ -335,3 +403,11 @@ def test_who_has_no_picture_at_hand_is_given_a_painted_one(page: Page, without_l
     expect(page.locator(".bar .name").first).to_have_text("beach")
     expect(page.get_by_role("img", name="The picture: painted beach.png")).to_be_visible()
     expect(page.get_by_text("None of these labels seems to fit.")).to_have_count(0)
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True)
+def test_a_phone_is_asked_to_choose_a_picture_not_to_drop_one(page: Page, without_library: str) -> None:
+    page.goto(f"{without_library}#classify")
+    expect(page.get_by_role("button", name="Choose a picture")).to_be_visible()
+    expect(page.locator(".invitation")).not_to_contain_text("Drop")
+    expect(page.locator(".invitation")).not_to_contain_text("paste")

@@ -3,10 +3,9 @@ import { make } from "./dom.js";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** A list of bars in `element`; `update(rows)` moves them to rows of { name, probability, cosine?, note?, quiet?, marked? }.
+/** A list of bars in `element`; `update(rows)` moves them to rows of { name, probability, cosine?, note?, marked? }.
  *
- * `probability` is 0 to 1, the cosine or a note is shown beside it; `quiet` is a row that is no label, such as "none of
- * these", and `marked` the one to look at.
+ * `probability` is 0 to 1, the cosine or a note is shown beside it; `marked` is the row to look at.
  * A row keeps its bar by `key`, its name unless given, so that one whose name changes is not drawn anew.
  */
 export function createBars(element) {
@@ -47,8 +46,7 @@ function create(kept, key) {
   return row;
 }
 
-function fill(row, { name, probability, cosine = null, note = "", quiet = false, marked = false }) {
-  row.classList.toggle("quiet-row", quiet);
+function fill(row, { name, probability, cosine = null, note = "", marked = false }) {
   row.classList.toggle("marked", marked);
   row.parts.name.textContent = name;
   row.parts.value.textContent = percent(probability);

@@ -1,5 +1,5 @@
 // The Classify view: a picture, labels, and bars that move as the labels are typed.
-import { createBars, percent } from "./bars.js";
+import { createResultList } from "./classify_results.js";
 import { readState, requestBody, writeState } from "./classify_state.js";
 import { make } from "./dom.js";
 import { receivePictures } from "./dropzone.js";
@@ -12,24 +12,22 @@ import { failure } from "./states.js";
 import { createTemplateField } from "./template_field.js";
 
 const TYPING_PAUSE = 150; // ms
-const HOLDS = 0.5; // by itself, from this probability on
-const NONE = "none of these";
 const hasRoom = matchMedia("(min-width: 52rem)"); // for the options beside the picture; on a phone the bars come first
 
 /** Mounts the Classify view; what it returns is told of the link's parameters. */
 export function mount(element, server) {
   let set = ""; // the stored set that the labels are of, until one is changed
-  const pictures = createPicturePanel({ onChange: () => update({ now: true }), onRefused: say });
+  const pictures = createPicturePanel({ onChange: () => update({ now: true }), onRefused: say, mostPixels: async () => (await server.facts()).limits.pixels });
   const labels = createLabelField({ id: "labels", onChange: () => edited() });
   const template = createTemplateField({ id: "template", onChange: () => edited() });
   const each = make("input", { type: "checkbox", id: "each", on: { change: () => update({ now: true }) } });
   const sets = createLabelSets(server, { onPick: pickSet, current: () => ({ labels: labels.labels(), template: template.value() }) });
-  const results = createResultList(() => update({ now: true }));
+  const results = createResultList({ again: () => update({ now: true }), remove: pictures.removeChosen });
   const note = make("p", { className: "note pale", role: "status" });
 
   const request = createDebounced((signal) => server.post("v1/classify", requestBody(state(), pictures.chosen().uri), { signal }), {
     delay: TYPING_PAUSE,
-    done: ({ results: [answer] }) => results.show(answer, { draft: labels.draft(), each: each.checked }),
+    done: ({ results: [answer] }) => results.show(answer, { draft: labels.draft(), each: each.checked, name: pictures.chosen().name }),
     failed: results.fail,
   });
 
@@ -56,8 +54,8 @@ export function mount(element, server) {
   }
 
   function edited() {
+    sets.leave();
     set = "";
-    sets.set("");
     update();
   }
 
@@ -71,7 +69,8 @@ export function mount(element, server) {
   }
 
   function followSet() {
-    if (set && !labels.labels().length) pickSet(sets.find(set));
+    const stored = sets.find(set); // none until they are loaded
+    if (stored && !labels.labels().length) pickSet(stored);
     sets.set(set);
   }
 
@@ -104,65 +103,4 @@ export function mount(element, server) {
   }
 
   return { show, hide: request.stop };
-}
-
-function createResultList(again) {
-  const place = make("div", { className: "result-bars" });
-  const bars = createBars(place);
-  const note = make("div", { className: "fit-note" });
-  const spoken = make("p", { className: "visually-hidden", role: "status" });
-  const wrong = make("div");
-  const element = make("section", { className: "classify-results", ariaLabel: "Result", hidden: true }, wrong, note, place, spoken);
-  let timer = 0;
-
-  function speak(text) {
-    clearTimeout(timer);
-    timer = setTimeout(() => (spoken.textContent = text), 700); // not every letter's answer
-  }
-
-  function fail(error) {
-    element.hidden = false;
-    element.removeAttribute("aria-busy");
-    place.hidden = true;
-    note.replaceChildren();
-    wrong.replaceChildren(failure(error, again));
-  }
-
-  return {
-    element,
-    fail,
-    wait: () => element.setAttribute("aria-busy", "true"),
-    clear() {
-      clearTimeout(timer);
-      element.hidden = true;
-    },
-    show(answer, { draft, each }) {
-      if (answer.error) return fail({ title: answer.error.title, message: answer.error.detail });
-      element.hidden = place.hidden = false;
-      element.removeAttribute("aria-busy");
-      wrong.replaceChildren();
-      note.replaceChildren(...noteOn(answer, each));
-      bars.update(rowsOf(answer, draft));
-      speak(summary(answer, each));
-    },
-  };
-}
-
-function rowsOf({ labels, none_of_these: none }, draft) {
-  // The label being typed is one row, however its name grows.
-  const rows = labels.map((label) => ({ ...label, key: label.name === draft ? "\n" : label.name }));
-  return none === null || none === undefined ? rows : [...rows, { name: NONE, key: "\t", probability: none, quiet: true }];
-}
-
-function noteOn({ fits, labels }, each) {
-  if (each && !labels.some(({ probability }) => probability >= HOLDS))
-    return [make("p", { className: "notice" }, "None of the labels holds by itself.")];
-  if (fits !== false) return [];
-  const text = "The bars share 100% among your labels, so one of them always leads, even where all are wrong. Try other labels.";
-  return [make("div", { className: "notice none-fits" }, make("p", {}, make("strong", {}, "None of these labels seems to fit."), ` ${text}`))];
-}
-
-function summary({ labels, fits }, each) {
-  const first = labels.slice(0, 3).map(({ name, probability }) => `${name} ${percent(probability)}`);
-  return `${fits === false && !each ? "None of the labels seems to fit. " : ""}${first.join(", ")}`;
 }

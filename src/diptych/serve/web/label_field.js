@@ -6,7 +6,7 @@ const LONGEST = 200; // characters; what a label is, not what a server takes
 
 /** A field of labels: `element`, `set(labels)`, `labels()`, which ends with the one being typed, and `draft()`.
  *
- * `onChange()` is called for every letter.
+ * A label is taken once, whatever its capitals. `onChange()` is called for every letter.
  */
 export function createLabelField({ id, onChange }) {
   const list = make("ul", { className: "label-chips", ariaLabel: "Entered so far" });
@@ -22,11 +22,23 @@ export function createLabelField({ id, onChange }) {
   });
   const element = make("div", { className: "label-field", on: { click: (event) => event.target === element && input.focus() } }, list);
   const last = make("li", { className: "label-input" }, input);
+  const said = make("p", { className: "label-said pale", role: "status" });
   list.append(last);
+  element.append(said);
   let kept = [];
 
   const typed = () => input.value.trim();
-  const labels = () => [...new Set([...kept, typed()])].filter(Boolean);
+  const labels = () => distinct([...kept, typed()]).labels;
+
+  function keep(names) {
+    const { labels: once, again } = distinct(names);
+    kept = once;
+    sayAgain(again);
+  }
+
+  function sayAgain(again) {
+    said.textContent = again.length ? `${again.join(", ")}: there already.` : "";
+  }
 
   function show() {
     for (const old of list.querySelectorAll(".label-chip")) old.remove();
@@ -34,14 +46,14 @@ export function createLabelField({ id, onChange }) {
   }
 
   function add(text) {
-    kept = [...new Set([...kept, ...text.split(SEPARATORS).map((part) => part.trim().slice(0, LONGEST))])].filter(Boolean);
+    keep([...kept, ...text.split(SEPARATORS).map((part) => part.trim().slice(0, LONGEST))]);
     input.value = "";
     show();
     onChange();
   }
 
   function remove(index) {
-    kept = kept.filter((_, i) => i !== index);
+    keep(kept.filter((_, i) => i !== index));
     show();
     (list.children[index]?.querySelector(".remove") ?? input).focus();
     onChange();
@@ -50,8 +62,7 @@ export function createLabelField({ id, onChange }) {
   function edit(index) {
     const name = kept[index];
     const draft = typed();
-    kept = kept.filter((_, i) => i !== index);
-    if (draft && !kept.includes(draft)) kept.push(draft);
+    keep([...kept.filter((_, i) => i !== index), draft]);
     input.value = name;
     show();
     input.focus();
@@ -67,7 +78,11 @@ export function createLabelField({ id, onChange }) {
     );
   }
 
-  input.addEventListener("input", () => (SEPARATORS.test(input.value) ? add(input.value) : onChange()));
+  input.addEventListener("input", () => {
+    if (SEPARATORS.test(input.value)) return add(input.value);
+    sayAgain(distinct([...kept, typed()]).again);
+    onChange();
+  });
   input.addEventListener("paste", (event) => {
     const text = event.clipboardData.getData("text");
     if (!SEPARATORS.test(text)) return;
@@ -92,9 +107,21 @@ export function createLabelField({ id, onChange }) {
     draft: typed,
     focus: () => input.focus(),
     set(next) {
-      kept = [...next];
+      keep(next);
       input.value = "";
       show();
     },
   };
+}
+
+// Names without those that differ from an earlier one in capitals only, and which these are.
+function distinct(names) {
+  const labels = new Map();
+  const again = new Set();
+  for (const name of names.filter(Boolean)) {
+    const key = name.normalize("NFC").toLowerCase();
+    if (labels.has(key)) again.add(name);
+    else labels.set(key, name);
+  }
+  return { labels: [...labels.values()], again: [...again] };
 }

@@ -4,7 +4,8 @@ import { failure } from "./states.js";
 
 const NO_PLACE = { title: "Not saved.", message: "The sentence needs {} once, where the label goes." };
 
-/** The row of label sets: `element`, hidden until `load()` has found that the server keeps any, and `set(name)`.
+/** The row of label sets: `element`, hidden until `load()` has found that the server keeps any, `set(name)`, and
+ * `leave()` for when the labels are changed, which says what of the set is not used any more.
  *
  * `onPick(labelSet)` hears of the set that is picked; `current()` gives the { labels, template } to save.
  */
@@ -21,6 +22,7 @@ export function createLabelSets(server, { onPick, current }) {
     make("button", { className: "primary small" }, "Save"),
     make("button", { type: "button", className: "quiet small", on: { click: stopNaming } }, "Cancel"),
   );
+  const more = make("p", { className: "hint pale", role: "status" });
   const said = make("div", { role: "status" });
   const element = make(
     "div",
@@ -28,6 +30,7 @@ export function createLabelSets(server, { onPick, current }) {
     make("div", { className: "field" }, make("label", { htmlFor: "label-set" }, "Label set"), select),
     make("div", { className: "set-actions" }, save, remove),
     naming,
+    more,
     said,
   );
   naming.addEventListener("keydown", (event) => event.key === "Escape" && stopNaming());
@@ -51,11 +54,25 @@ export function createLabelSets(server, { onPick, current }) {
     select.value = sets.some((set) => set.name === picked) ? picked : "";
     remove.hidden = !select.value;
     save.hidden = Boolean(select.value);
+    const own = ownOf(find(select.value));
+    more.textContent = own ? `${select.value} has ${own} of its own, used while neither its labels nor the sentence are changed.` : "";
+  }
+
+  function leave() {
+    const left = select.value;
+    if (!left) return;
+    const own = ownOf(find(left));
+    show("");
+    if (own) more.textContent = `Changed: ${own} of ${left} are not used now. Pick the set again to have them back.`;
+  }
+
+  function find(wanted) {
+    return sets.find((set) => set.name === wanted) ?? null;
   }
 
   function pick() {
     show(select.value);
-    onPick(sets.find((set) => set.name === select.value) ?? null);
+    onPick(find(select.value));
   }
 
   function startNaming() {
@@ -106,7 +123,7 @@ export function createLabelSets(server, { onPick, current }) {
     }
   }
 
-  return { element, load, set: show, find: (wanted) => sets.find((set) => set.name === wanted) ?? null };
+  return { element, load, set: show, leave, find };
 }
 
 /** The names of a stored set's labels, whose phrases may be others. */
@@ -118,4 +135,11 @@ export function namesOf({ labels }) {
 export function templateOf({ templates }) {
   const [only, ...others] = [templates ?? ""].flat();
   return others.length ? "" : only;
+}
+
+// What a set has that the fields of labels and of the sentence cannot show: "" for none.
+function ownOf(set) {
+  const count = [set?.templates ?? ""].flat().length;
+  const hasPhrases = set && !Array.isArray(set.labels) && Object.entries(set.labels).some(([name, phrases]) => String(phrases) !== name);
+  return [count > 1 && `${count} sentences`, hasPhrases && "phrases"].filter(Boolean).join(" and ");
 }

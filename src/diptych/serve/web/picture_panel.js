@@ -1,13 +1,17 @@
 // Pictures to look at: one in large, the others in a strip beneath it.
 import { iconButton, make } from "./dom.js";
 import { pictureButton, readPicture } from "./dropzone.js";
+import { fitPicture } from "./picture_limit.js";
 import { paintSample } from "./sample.js";
 
-/** A panel of pictures: `element`, `add(files)` and `chosen()`, which is { name, uri, preview } or null.
+const touches = matchMedia("(hover: none) and (pointer: coarse)"); // nothing is dropped there, and hardly pasted
+
+/** A panel of pictures: `element`, `add(files)`, `removeChosen()` and `chosen()`, { name, uri, preview } or null.
  *
  * `onChange()` is called when another picture is chosen or none is left, `onRefused(text)` of what cannot be read.
+ * `mostPixels()` promises how many the server takes of a picture: one of more is made smaller.
  */
-export function createPicturePanel({ onChange, onRefused }) {
+export function createPicturePanel({ onChange, onRefused, mostPixels }) {
   const pictures = [];
   let chosen = null;
 
@@ -18,9 +22,8 @@ export function createPicturePanel({ onChange, onRefused }) {
   const invitation = make(
     "div",
     { className: "invitation" },
-    make("p", {}, make("strong", {}, "Drop a picture here")),
-    make("p", { className: "pale" }, "or paste one, or"),
-    pictureButton("Choose pictures", add, { className: "primary" }),
+    ...(touches.matches ? [] : [make("p", {}, make("strong", {}, "Drop a picture here")), make("p", { className: "pale" }, "or paste one, or")]),
+    pictureButton(touches.matches ? "Choose a picture" : "Choose pictures", add, { className: "primary" }),
     make("button", { type: "button", className: "quiet small", on: { click: async () => add([await paintSample()]) } }, "or try a painted one"),
   );
   const frame = make("div", { className: "picture-frame" }, invitation, large, unseen);
@@ -36,7 +39,8 @@ export function createPicturePanel({ onChange, onRefused }) {
   }
 
   async function add(files) {
-    const read = await Promise.allSettled(files.map(readPicture));
+    const most = await mostPixels().catch(() => Infinity); // a server that does not answer says so when it is asked
+    const read = await Promise.allSettled(files.map(async (file) => readPicture(await fitPicture(file, most))));
     const added = read.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
     if (added.length < files.length) onRefused("A file could not be read.");
     if (!added.length) return;
@@ -87,5 +91,5 @@ export function createPicturePanel({ onChange, onRefused }) {
   }
 
   show();
-  return { element, add, chosen: () => chosen };
+  return { element, add, removeChosen: () => remove(chosen), chosen: () => chosen };
 }

@@ -244,6 +244,39 @@ def test_a_finger_draws_on_a_phone_and_nothing_scrolls_sideways(page: Page, with
     assert page.locator(".sheet").evaluate("sheet => getComputedStyle(sheet).touchAction") == "none"
 
 
+@pytest.mark.parametrize("page", [PHONE], indirect=True)
+def test_on_a_phone_the_first_guess_stands_above_the_sheet(page: Page, without_library: str) -> None:
+    open_view(page, without_library, "?practice=1")
+    glance = page.locator(".glance")
+    expect(glance).to_have_text("It looks like: nothing yet")
+    before = page.locator(".sheet").bounding_box()
+    paint_disc(page, "yellow")
+    expect(glance).to_have_text(re.compile(r"It looks like: lemon \d+%"))
+    assert page.locator(".sheet").bounding_box() == before
+    page.locator(".toolbox").evaluate("tools => tools.scrollIntoView({ block: 'end' })")
+    expect(glance).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True)
+def test_on_a_phone_the_place_of_the_word_stands_above_the_sheet(page: Page, without_library: str) -> None:
+    open_view(page, without_library)
+    start_with(page, "penguin")
+    paint_disc(page, "yellow")
+    expect(page.locator(".glance")).to_have_text(re.compile(r"It looks like: .+% · your word: number \d+"))
+    expect(page.locator(".glance")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
+def test_tools_wrap_in_a_narrow_window(page: Page, without_library: str) -> None:
+    open_view(page, without_library)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_the_small_model_is_said_to_be_small(page: Page, without_library: str) -> None:
+    open_view(page, without_library)
+    expect(page.get_by_text("A full-size model plays better.")).to_be_visible()
+
+
 def test_a_request_that_fails_is_shown_and_tried_again(page: Page, without_library: str, complaints: list[str]) -> None:
     open_view(page, without_library, "?practice=1")
     page.route(CLASSIFY, lambda route: route.abort())

@@ -1,20 +1,19 @@
 // The Draw view: what is drawn is ranked while it is drawn, as a game against the clock or for practice.
-import { createBars } from "./bars.js";
 import { DECK } from "./deck.js";
 import { make } from "./dom.js";
+import { createRanking } from "./draw_ranking.js";
 import { createGamePanel } from "./game_panel.js";
 import { createJudge } from "./judge.js";
 import { createLabelField } from "./label_field.js";
 import { createThrottled } from "./latest.js";
 import { keepInLink } from "./link.js";
 import { createSketch } from "./sketch.js";
-import { failure } from "./states.js";
 import { createToolbox } from "./toolbox.js";
 
 const INTERVAL = 250; // ms between two looks at a drawing
 const TYPING_PAUSE = 400; // ms; new words have to be looked at on pages of nothing first
 const BUSY_PAUSE = 1000; // ms
-const SHOWN = 6; // rows, and the word's own where it stands lower
+const SMALL = "postcard"; // the model in the package
 
 /** Mounts the Draw view; what it returns is told of the link's parameters. */
 export function mount(element, server) {
@@ -42,10 +41,11 @@ export function mount(element, server) {
       "div",
       { className: "draw-columns" },
       make("div", { className: "draw-top" }, modes.element, game.element, practice),
-      make("div", { className: "draw-sheet" }, sketch.element, toolbox.element),
+      make("div", { className: "draw-sheet" }, ranking.glance, sketch.element, toolbox.element),
       ranking.element,
     ),
   );
+  server.facts().then(({ model }) => ranking.sayModel({ isSmall: model.id === SMALL }), () => {});
   deck.prepare().then(game.ready, game.ready); // what went wrong is said when a drawing is ranked
 
   function look() {
@@ -127,33 +127,5 @@ function modeSwitch(onChange) {
   return {
     element: make("fieldset", { className: "modes" }, make("legend", { className: "visually-hidden" }, "Mode"), ...inputs.map(({ element }) => element)),
     set: (wanted) => inputs.forEach(({ input, value }) => (input.checked = value === wanted)),
-  };
-}
-
-function createRanking() {
-  const place = make("div", { hidden: true });
-  const bars = createBars(place);
-  const invitation = make("p", { className: "pale" }, "What the model takes your drawing for stands here while you draw.");
-  const wrong = make("div", { hidden: true });
-  const element = make("section", { className: "ranking", ariaLabel: "Ranking" }, make("h2", {}, "It looks like"), invitation, wrong, place);
-
-  function only(shown) {
-    for (const each of [place, invitation, wrong]) each.hidden = each !== shown;
-  }
-
-  return {
-    element,
-    clear: () => only(invitation),
-    fail(error, again) {
-      if (wrong.hidden) wrong.replaceChildren(failure(error, again)); // a button is not replaced while it is pressed
-      only(wrong);
-    },
-    show(rows, target) {
-      const first = rows.slice(0, SHOWN);
-      const own = rows.findIndex(({ name }) => name === target);
-      const shown = own >= SHOWN ? [...first, rows[own]] : first;
-      bars.update(shown.map((row) => ({ ...row, marked: row.name === target, note: row.name === target ? "your word" : "" })));
-      only(place);
-    },
   };
 }

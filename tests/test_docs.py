@@ -62,7 +62,12 @@ NOT_RUN = {
     "docs/pretraining.md": {"installs packages": 1, "starts several processes": 1},
     "docs/postcard.md": {"needs the training sets": 1},
     "docs/quickstart.md": {"installs packages": 1},
-    "docs/serving.md": {"installs packages": 1, "needs its own name": 1, "needs a container engine": 1},
+    "docs/serving.md": {
+        "installs packages": 1,
+        "needs its own name": 1,
+        "needs a container engine": 1,
+        "needs root": 2,
+    },
 }
 
 

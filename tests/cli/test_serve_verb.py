@@ -103,6 +103,8 @@ def test_a_library_that_another_process_locks_is_said(
         (["--allow-origin", "*"], "one site, https://photos.example.com"),
         (["--allow-origin", "https://a.example/path"], "one site"),
         (["--allow-host", "https://a.example"], "without scheme or port"),
+        (["--trust-proxy", "proxy"], "an address, 192.0.2.7, or a network, 172.30.84.0/24, got 'proxy'"),
+        (["--trust-proxy", "172.30.84.7/24"], "got '172.30.84.7/24'"),
         (["--root", "holiday"], "a name and a folder"),
         (["--max-body", "0"], "--max-body"),
         (["--no-auth", "--api-key", "env:KEY"], "not both"),

@@ -14,6 +14,7 @@ import typer
 import yaml
 
 from diptych.cli.app import app
+from diptych.serve.config import ServeConfig
 from serve_command import ServeCommand
 
 ROOT = Path(__file__).parents[2]
@@ -132,16 +133,31 @@ def test_compose_mounts_the_volumes_and_the_photos_for_reading() -> None:
     service = compose()
     targets = [volume.split("}")[-1].removeprefix(":") for volume in service["volumes"]]
     assert targets == ["library:/library", "cache:/cache", "/photos:ro"]
-    assert "photos=/photos" in service["command"]
+    assert "--root=photos=/photos" in service["command"]
     assert all(published.startswith("127.0.0.1:") for published in service["ports"])
 
 
 def test_compose_asks_for_a_key_and_waits_for_the_end() -> None:
     service = compose()
-    assert service["command"][-2:] == ["--api-key", "env:DIPTYCH_KEYS"]
-    assert {each for each in service["command"] if each.startswith("--")} <= options_of_serve()
+    assert service["command"][-1] == "--api-key=env:DIPTYCH_KEYS"
+    assert {each.partition("=")[0] for each in service["command"]} <= options_of_serve()
     assert service["environment"]["DIPTYCH_KEYS"].startswith("${DIPTYCH_KEYS:?")  # without it nothing is started
     assert int(service["stop_grace_period"].removesuffix("s")) > 60
+
+
+def test_what_compose_says_where_nothing_else_is_said_starts_a_server() -> None:
+    page = (ROOT / "compose.yaml").read_text("utf-8")
+    defaults = dict(re.findall(r"--(allow-host|trust-proxy)=\$\{\w+:-([^}]+)\}", page))
+    config = ServeConfig(allowed_hosts=(defaults["allow-host"],), trusted_proxies=(defaults["trust-proxy"],))
+    (subnet,) = re.findall(r"subnet: \$\{DIPTYCH_SUBNET:-([^}]+)\}", page)
+    assert config.trusted_proxies == (subnet,)
+
+
+def test_every_variable_of_compose_is_on_the_page() -> None:
+    text = (ROOT / "compose.yaml").read_text("utf-8")
+    page = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    variables = set(re.findall(r"\$\{(\w+)", text))
+    assert {name for name in variables if name in page} == variables
 
 
 # ---- systemd
@@ -167,7 +183,7 @@ def test_the_unit_is_confined(unit: ConfigParser) -> None:
 
 
 def test_the_unit_runs_the_command_where_it_may_write(unit: ConfigParser) -> None:
-    program, verb, *arguments = unit["Service"]["ExecStart"].split()
+    program, verb, *arguments = unit["Service"]["ExecStart"].replace("\\\n", " ").split()
     assert (program, verb) == ("/opt/diptych/bin/diptych", "serve")
     assert {each for each in arguments if each.startswith("--")} <= options_of_serve()
     assert arguments[arguments.index("--library") + 1].startswith("%S/diptych/")  # StateDirectory

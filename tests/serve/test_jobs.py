@@ -188,6 +188,14 @@ def test_a_root_that_went_is_said_by_its_name(client: httpx.Client, place: Path)
     assert (job["state"], job["detail"]) == ("done", "my disk is not there, or empty: what is known of it stays.")
 
 
+def test_without_a_body_all_roots_are_gone_through(client: httpx.Client) -> None:
+    answer = client.post("/v1/index")
+    assert answer.status_code == 202, answer.text
+    assert {"holiday", "many"} <= set(answer.json()["roots"])
+    client.delete(f"/v1/jobs/{answer.json()['id']}")
+    ended(client, answer.json())
+
+
 def test_known_roots_are_gone_through_as_they_were_before(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     write_photo(folder / ".hidden/one.jpg", "coffee")

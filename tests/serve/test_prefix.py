@@ -18,7 +18,7 @@ def under_a_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeComm
     keys: Path = tmp_path_factory.mktemp("keys") / "keys.txt"
     keys.write_text(KEY)
     keys.chmod(0o600)
-    with ServeCommand("--root-path", "/tools/clip", "--api-key", keys) as server:
+    with ServeCommand("--root-path", "/tools/clip/", "--api-key", keys) as server:
         yield server
 
 

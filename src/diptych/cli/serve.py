@@ -64,7 +64,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A proxy whose X-Forwarded-For and -Proto are believed. May be repeated. "
+            help="A proxy, or a network of them, whose X-Forwarded-For and -Proto are believed. May be repeated. "
             "\\[default: those on this machine]",
             rich_help_panel=_ACCESS,
         ),
@@ -110,7 +110,7 @@ def serve(
         allowed_hosts=tuple(allow_host or ()),
         allowed_origins=tuple(allow_origin or ()),
         allow_url_fetch=allow_url_fetch,
-        root_path=root_path,
+        root_path=root_path.rstrip("/"),
         trusted_proxies=tuple(trust_proxy or ServeConfig.trusted_proxies),
         limits=Limits(
             body_bytes=1_000_000 * max_body,

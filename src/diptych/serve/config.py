@@ -70,7 +70,11 @@ class ServeConfig:
                 f"On {self.host} others can reach this server: give keys (--api-key keys.txt), "
                 "or say that anybody may use it (--no-auth)."
             )
-
+        for address in self.trusted_proxies:
+            if not _is_network(address):
+                raise ValueError(
+                    f"--trust-proxy takes an address, 192.0.2.7, or a network, 172.30.84.0/24, got {address!r}."
+                )
         for name in self.allowed_hosts:
             if not re.fullmatch(r"[\w.-]+|\[?[0-9a-fA-F:.]+\]?", name):
                 raise ValueError(f"--allow-host takes a name without scheme or port, photos.example.com, got {name}.")
@@ -92,3 +96,11 @@ class ServeConfig:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,9 @@ class IndexRequest(BaseModel):
     retry_failures: bool = Field(default=False, description="Try files again that could not be read.")
 
 
+_ALL_ROOTS: Final = IndexRequest()  # what no body asks for
+
+
 class Job(BaseModel):
     """A run of the indexer."""
 
@@ -37,6 +40,8 @@ class Job(BaseModel):
     total: int = Field(description="Files to look into; 0 while they are being looked for.")
     done: int
     failed: int = Field(description="Files that could not be read: /v1/library/failures.")
+    moved: int = Field(description="Photos whose files are somewhere else now.")
+    removed: int = Field(description="Photos whose files are gone, counted at the end.")
     rate: float | None = Field(description="Files a second.")
     eta_seconds: float | None
     started_at: datetime
@@ -51,7 +56,7 @@ class Jobs(BaseModel):
 
 
 @router.post("/v1/index", status_code=202)
-async def start_indexing(asked: IndexRequest, server: Shared, response: Response) -> Job:
+async def start_indexing(server: Shared, response: Response, asked: IndexRequest = _ALL_ROOTS) -> Job:
     """Bring the library to what its roots hold now. It goes on in the background: ask for the job again."""
     library = server.need_library()
     names = await library.run(lambda opened: RootNames(server.config.roots, opened.roots()))
@@ -101,7 +106,7 @@ async def stop_job(id: str, server: Shared) -> Job:
 
 def describe_job(job: IndexingJob) -> Job:
     """A job as it is now."""
-    same = ("id", "state", "total", "done", "failed", "rate", "eta_seconds", "detail")
+    same = ("id", "state", "total", "done", "failed", "moved", "removed", "rate", "eta_seconds", "detail")
     return Job(
         roots=list(job.roots),
         started_at=datetime.fromtimestamp(job.started_at, UTC),

@@ -48,8 +48,9 @@ def vectors(response: openai.types.CreateEmbeddingResponse) -> Features:
 
 
 def detail(error: openai.APIStatusError) -> str:
-    """What the server says of it; the package's own text has but the status."""
+    """What the server says of it, which is also what the package shows."""
     assert isinstance(error.body, dict)
+    assert str(error) == f"Error code: {error.status_code} - {error.body['detail']}"
     return str(error.body["detail"])
 
 

@@ -31,6 +31,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
                         "title": _TEXT,
                         "status": {"type": "integer"},
                         "detail": {**_TEXT, "description": "What is wrong, what was got, what to do."},
+                        "message": {**_TEXT, "description": "The detail again, for clients written for OpenAI."},
                         "items": {
                             "type": "array",
                             "description": "Those at fault, where several things were sent.",
@@ -71,7 +72,9 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
 
     def response(self) -> Response:
         """The answer to a request that ends with it."""
-        return Response(orjson.dumps(self.described()), self.status, self.headers, media_type=_MEDIA_TYPE)
+        # What clients written for OpenAI show of an error is its `message`; RFC 9457 lets a problem have more members.
+        members = {**self.described(), "message": self.detail}
+        return Response(orjson.dumps(members), self.status, self.headers, media_type=_MEDIA_TYPE)
 
 
 def busy(detail: str, retry_seconds: int) -> Problem:

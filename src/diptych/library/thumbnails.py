@@ -53,7 +53,7 @@ def thumbnail(
     bytes of another, it is only made. `source` is asked for, or read, only if it is not kept yet. `suffix`, by default
     that of a path, tells videos and RAW photos from pictures. For several threads at once.
     """
-    if kept := _kept(library, content, side, second):
+    if kept := kept_thumbnail(library, content, side=side, second=second):
         return kept
     try:
         picture = source() if callable(source) else source
@@ -64,6 +64,16 @@ def thumbnail(
         with suppress(OSError):  # a full or read-only disk costs the next view the time of this one
             _keep(library, _place(library, content, side, second), jpeg)
     return Thumbnail(jpeg=jpeg)
+
+
+def kept_thumbnail(
+    library: Path, content: bytes | None, *, side: int = SIDE, second: float | None = None
+) -> Thumbnail | None:
+    """That which `thumbnail` has kept under this hash, if it is there and can be decoded to its end."""
+    if side not in _SIDES:
+        raise ValueError(f"a thumbnail's side is {_SIDES[0]} to {_SIDES[-1]} pixels, got {side}")
+    jpeg = None if content is None else _intact(_place(library, content, side, second))
+    return Thumbnail(jpeg=jpeg) if jpeg else None
 
 
 def photo_thumbnails(
@@ -124,7 +134,7 @@ def _is_embedded(row: sqlite3.Row) -> bool:
 
 def _embedded(library: Path, rows: Sequence[sqlite3.Row], side: int) -> dict[int, Thumbnail]:
     """Those of pictures that lie in tables, by number; each table is read once, as far as the last that is wanted."""
-    kept = _on_all_cores(partial(_kept, library, row["hash"], side, None) for row in rows)
+    kept = _on_all_cores(partial(kept_thumbnail, library, row["hash"], side=side) for row in rows)
     found = {row["id"]: made for row, made in zip(rows, kept, strict=True) if made is not None}
     roots: dict[CatalogueRoot, dict[str, sqlite3.Row]] = {}
     for row in rows:
@@ -157,13 +167,6 @@ def _from_table(
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _kept(library: Path, content: bytes | None, side: int, second: float | None) -> Thumbnail | None:
-    if side not in _SIDES:
-        raise ValueError(f"a thumbnail's side is {_SIDES[0]} to {_SIDES[-1]} pixels, got {side}")
-    jpeg = None if content is None else _intact(_place(library, content, side, second))
-    return Thumbnail(jpeg=jpeg) if jpeg else None
 
 
 def _place(library: Path, content: bytes, side: int, second: float | None) -> Path:

@@ -1,14 +1,11 @@
 """Small pictures of photos for browsers, whatever they are made of."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from diptych.errors import ImageError
-from diptych.images import ImageSource
 from diptych.library.library import PhotoLibrary
 from diptych.library.photo_details import PhotoDetails
-from diptych.library.thumbnails import Thumbnail, thumbnail
+from diptych.library.thumbnails import Thumbnail, kept_thumbnail, thumbnail
 from diptych.serve.image_inputs import read_inputs
 from diptych.serve.photo_files import opened_photo
 from diptych.serve.problems import Problem
@@ -48,27 +45,18 @@ def _from_file(folder: Path, photo: PhotoDetails, roots: list[Path], side: int, 
     except Problem as problem:
         if problem.slug != "file-gone":
             raise
-        return make(photo.hash, _raising(problem.detail))
+        return kept_thumbnail(folder, photo.hash, side=side, second=second) or Thumbnail(reason=problem.detail)
 
 
 async def _from_address(server: Server, photo: PhotoDetails, side: int) -> Thumbnail:
     """What is kept, or else what the address gives, where the server may ask it."""
     library = server.need_library()
-    make = partial(thumbnail, library.folder, photo.hash, side=side)
-    kept = await library.run_beside(partial(make, _raising("")))
-    if kept.jpeg:
+    kept = await library.run_beside(partial(kept_thumbnail, library.folder, photo.hash, side=side))
+    if kept is not None:
         return kept
     if not server.config.allow_url_fetch:
         return Thumbnail(reason="The picture is at a web address, and this server fetches none (--allow-url-fetch).")
     async with read_inputs([photo.source], server) as (content,):
-        source = _raising(content.detail) if isinstance(content, Problem) else content
-        return await library.run_beside(partial(make, source))
-
-
-def _raising(reason: str) -> Callable[[], ImageSource]:
-    """A source that there is not."""
-
-    def read() -> ImageSource:
-        raise ImageError(reason)
-
-    return read
+        if isinstance(content, Problem):
+            return Thumbnail(reason=content.detail)
+        return await library.run_beside(partial(thumbnail, library.folder, photo.hash, content, side=side))

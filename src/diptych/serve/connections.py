@@ -155,15 +155,24 @@ class GuardedConnection(HttpToolsProtocol):
         self.transport.close()
 
 
-def make_room() -> None:
-    """Have this process open as many files as the system lets it, half of them for connections."""
+def connection_type(most: int) -> type[GuardedConnection]:
+    """The connections of a server that takes so many at once."""
+
+    class Connection(GuardedConnection):
+        most_connections = most
+
+    return Connection
+
+
+def make_room() -> int:
+    """Have this process open as many files as the system lets it; how many connections half of them are."""
     try:
         import resource
     except ImportError:  # Windows
-        return
+        return GuardedConnection.most_connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(_FILES_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
-    GuardedConnection.most_connections = max(100, (wanted if soft == resource.RLIM_INFINITY else soft) // 2)
+    return max(100, (wanted if soft == resource.RLIM_INFINITY else soft) // 2)

@@ -13,10 +13,10 @@ from diptych.errors import DiptychError
 from diptych.library.library import PhotoLibrary
 from diptych.library.paths import default_folder
 from diptych.library.walk import LIBRARY_FILE
-from diptych.serve import connections, logs
+from diptych.serve import logs
 from diptych.serve.app import build_app, guard
 from diptych.serve.config import ServeConfig
-from diptych.serve.connections import GuardedConnection
+from diptych.serve.connections import connection_type, make_room
 from diptych.serve.engine import Engine
 from diptych.serve.graceful import GracefulServer
 from diptych.serve.library_threads import LibraryThreads
@@ -38,7 +38,7 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str], None]) -> None:
         address = f"http://{_shown_host(config.host)}:{sock.getsockname()[1]}{config.root_path}/"
         settings = uvicorn.Config(
             guard(build_app(server), server),
-            http=GuardedConnection,
+            http=connection_type(make_room()),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -48,7 +48,6 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str], None]) -> None:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        connections.make_room()
         logs.install()
         photos = f" with {server.library.folder}" if server.library else ""
         line = f"serving {server.model_id}{photos} at {address} (Ctrl-C stops)"

@@ -9,7 +9,6 @@ from starlette.types import ASGIApp
 
 from diptych import __version__
 from diptych.serve import problems
-from diptych.serve.classifiers import Classifiers
 from diptych.serve.guards.body import BodyGuard
 from diptych.serve.guards.head import HeadGuard
 from diptych.serve.guards.headers import HeaderGuard
@@ -55,7 +54,7 @@ def build_app(server: Server) -> FastAPI:
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         server.engine.start()
-        server.classifiers = Classifiers(server.engine, server.config.limits)
+        server.classifiers.start()
         if server.library is not None:
             server.library.start(server.classifiers.encoder)
         yield

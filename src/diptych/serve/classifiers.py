@@ -32,15 +32,19 @@ _FEW: Final = 1_000  # prompts: with these nobody is refused because of those wh
 
 
 class Classifiers:
-    """What labels and templates come to. For the thread of the loop, which must be running when it is made."""
+    """What labels and templates come to. For the thread of the loop."""
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
-        self.encoder = ServedEncoder(engine, asyncio.get_running_loop())
+        self.encoder = ServedEncoder(engine)
         self._engine = engine
         most = _LARGEST_AT_ONCE * limits.prompts
         self._few, self._many = Gate("prompts", most), Gate("prompts of large requests", most)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="diptych-everyday")
         self._everyday: OrderedDict[Forms, asyncio.Task[Features]] = OrderedDict()
+
+    def start(self) -> None:
+        """Have the encoder compute in the loop that runs."""
+        self.encoder.start()
 
     async def build(self, forms: Forms, prompts: Prompts) -> ZeroShotClassifier:
         """The classifier of prompts that `write_prompts` made. A Problem for what is too long, or too much."""

@@ -16,15 +16,21 @@ TEXTS_AT_ONCE: Final = 256  # more would keep others waiting
 class ServedEncoder:
     """An Encoder whose texts go through the server's cache and batches. Never on the thread of the loop."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
-        self._engine, self._loop = engine, loop
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.embed_dim = engine.encoder.embed_dim
         self.logit_scale = engine.encoder.logit_scale
         self.dtype = engine.encoder.dtype
         self.fingerprint = engine.encoder.fingerprint
 
+    def start(self) -> None:
+        """Compute in the loop that runs."""
+        self._loop = asyncio.get_running_loop()
+
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
         """(N, E) unit rows; what is too long is cut, unless `on_long` is "error"."""
+        assert self._loop is not None
         given = list(texts)
         rows = np.empty((len(given), self.embed_dim), np.float32)
         for start in range(0, len(given), TEXTS_AT_ONCE):

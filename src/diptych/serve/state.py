@@ -35,11 +35,12 @@ class Server:
     is_stopping: bool = False
     room: Room = field(init=False)
     fetching: Fetching = field(init=False)
-    classifiers: Classifiers = field(init=False)  # from the start of the loop on
+    classifiers: Classifiers = field(init=False)
 
     def __post_init__(self) -> None:
         self.access = Access(self.config.api_keys)
         self.room = Room(self.config.limits.held_bytes, self.metrics)
+        self.classifiers = Classifiers(self.engine, self.config.limits)
         self.fetching = Fetching(self.config.limits, self.room)
 
     @property

@@ -110,7 +110,10 @@ def test_a_group_has_no_name_where_of_many_words_none_stands_out() -> None:
 
 
 def test_examples_come_from_the_nearer_half_and_are_not_the_central_one() -> None:
-    members = tuple(Member(id=i, source=Source(f"{i}.jpg", is_file=True), score=1 - i / 100) for i in range(20))
+    members = tuple(
+        Member(id=i, source=Source(f"{i}.jpg", is_file=True, root="photos", name=f"{i}.jpg"), score=1 - i / 100)
+        for i in range(20)
+    )
     cluster = Cluster(name="x", words=(), cohesion=1.0, members=members)
     assert cluster.central.id == 0
     assert [member.id for member in cluster.examples(3)] == [1, 4, 7]

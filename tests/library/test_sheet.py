@@ -35,6 +35,10 @@ class Page(HTMLParser):
         return [attributes[attribute] for name, attributes in self.elements if name == tag and attribute in attributes]
 
 
+def file_source(path: str) -> Source:
+    return Source(path, is_file=True, root="/", name=path.lstrip("/"))
+
+
 def sheet_of(folder: Path, *photos: SheetPhoto, title: str = "Found", heading: str = "dogs") -> Page:
     write_sheet(folder / "sheet.html", title, [(heading, photos)])
     return Page(folder / "sheet.html")
@@ -43,7 +47,7 @@ def sheet_of(folder: Path, *photos: SheetPhoto, title: str = "Found", heading: s
 def test_a_photo_has_picture_link_name_caption_and_bar(tmp_path: Path) -> None:
     page = sheet_of(
         tmp_path,
-        SheetPhoto(source=Source("/photos/a dog.jpg", is_file=True), thumbnail=MADE, caption="0.310", bar=0.25),
+        SheetPhoto(source=file_source("/photos/a dog.jpg"), thumbnail=MADE, caption="0.310", bar=0.25),
     )
     (source,) = page.all("img", "src")
     assert base64.b64decode(source.removeprefix("data:image/jpeg;base64,")) == MADE.jpeg
@@ -55,7 +59,7 @@ def test_a_photo_has_picture_link_name_caption_and_bar(tmp_path: Path) -> None:
 def test_without_a_picture_its_reason_stands_there(tmp_path: Path) -> None:
     page = sheet_of(
         tmp_path,
-        SheetPhoto(source=Source("/photos/gone.jpg", is_file=True), thumbnail=Thumbnail(reason="no such <file>")),
+        SheetPhoto(source=file_source("/photos/gone.jpg"), thumbnail=Thumbnail(reason="no such <file>")),
     )
     assert "no such <file>" in page.texts
     assert not page.all("img", "src")
@@ -67,9 +71,7 @@ def test_names_are_text_and_links_lead_to_their_very_bytes(tmp_path: Path) -> No
     page = sheet_of(
         tmp_path,
         *(
-            SheetPhoto(
-                source=Source(str(tmp_path / name.replace("/", "\u2215")), is_file=True), thumbnail=MADE, caption=name
-            )
+            SheetPhoto(source=file_source(str(tmp_path / name.replace("/", "\u2215"))), thumbnail=MADE, caption=name)
             for name in names
         ),
         title=names[0],
@@ -89,12 +91,18 @@ def test_names_are_text_and_links_lead_to_their_very_bytes(tmp_path: Path) -> No
 
 def test_an_address_of_the_web_is_a_link_and_no_other_text_is(tmp_path: Path) -> None:
     places = ["https://example.org/a.jpg?x=1&y=2", "javascript:alert(1)", "products.csv#17"]
-    page = sheet_of(tmp_path, *(SheetPhoto(source=Source(place, is_file=False), thumbnail=MADE) for place in places))
+    page = sheet_of(
+        tmp_path,
+        *(
+            SheetPhoto(source=Source(place, is_file=False, root="table.csv", name=place), thumbnail=MADE)
+            for place in places
+        ),
+    )
     assert page.all("a", "href") == places[:1]
 
 
 def test_a_sheet_needs_nothing_and_may_do_nothing(tmp_path: Path) -> None:
-    page = sheet_of(tmp_path, SheetPhoto(source=Source("/a.jpg", is_file=True), thumbnail=MADE))
+    page = sheet_of(tmp_path, SheetPhoto(source=file_source("/a.jpg"), thumbnail=MADE))
     (policy,) = [each["content"] for tag, each in page.elements if tag == "meta" and "http-equiv" in each]
     assert policy.startswith("default-src 'none'; img-src data:")
     assert not {"script", "link", "iframe", "form"} & {tag for tag, _ in page.elements}
@@ -104,7 +112,7 @@ def test_a_sheet_needs_nothing_and_may_do_nothing(tmp_path: Path) -> None:
 
 def test_photos_are_written_as_they_come_and_a_failure_leaves_the_old_sheet(tmp_path: Path) -> None:
     def photos(broken: bool) -> Any:  # noqa: ANN401
-        yield SheetPhoto(source=Source("/a.jpg", is_file=True), thumbnail=MADE)
+        yield SheetPhoto(source=file_source("/a.jpg"), thumbnail=MADE)
         if broken:
             raise KeyboardInterrupt
 

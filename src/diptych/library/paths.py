@@ -39,7 +39,7 @@ class Source(str):
     root: str
     name: str
 
-    def __new__(cls, text: str, *, is_file: bool, key: str | None = None, root: str = "", name: str = "") -> Self:
+    def __new__(cls, text: str, *, is_file: bool, root: str, name: str, key: str | None = None) -> Self:
         """A text with what it says."""
         made = super().__new__(cls, text)
         made.is_file, made.key, made.root, made.name = is_file, key, root, name

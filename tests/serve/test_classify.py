@@ -133,6 +133,20 @@ def test_a_form_with_files_is_answered_as_json_is(client: httpx.Client) -> None:
     assert response.json() == expected.json()
 
 
+@pytest.mark.parametrize("labels", ["cat, dog,rocket", '["cat", "dog", "rocket"]', ' ["cat","dog","rocket"]'])
+def test_labels_come_in_one_field_of_a_form_too(client: httpx.Client, labels: str) -> None:
+    files = [("image", ("a.png", PHOTOS[0].read_bytes()))]
+    response = client.post("/v1/classify", files=files, data={"labels": labels})
+    assert response.json()["results"] == classify(client, images=photo_uris()[:1], labels=["cat", "dog", "rocket"])
+
+
+def test_repeated_fields_of_a_form_are_labels_as_they_are(client: httpx.Client) -> None:
+    files = [("image", ("a.png", PHOTOS[0].read_bytes()))]
+    response = client.post("/v1/classify", files=files, data={"labels": ["salt, pepper", "[a cat]"]})
+    (result,) = response.json()["results"]
+    assert {label["name"] for label in result["labels"]} == {"salt, pepper", "[a cat]"}
+
+
 def test_labels_with_descriptions_come_in_a_form_as_json(client: httpx.Client) -> None:
     files = [("image", ("a.png", PHOTOS[0].read_bytes()))]
     described = '{"pet": ["a photo of a dog", "a photo of a cat"], "space": "an astronaut in a white suit"}'
@@ -183,6 +197,7 @@ def test_many_templates_of_ones_own_leave_none_of_these_out(client: httpx.Client
         ({"labels": ["a" * 2001]}, "the first of them: label 0: 2,001 characters, 2,000 at most."),
         ({"labels": ["dog", "bow wow " * 40]}, "1 of 2 labels are longer in their templates than the 77 tokens"),
         ({"labels": ["dog"] * 1001}, "There are 1,001 labels, 1,000 at most: send fewer at once."),
+        ({"labels": ["dog", "cat", "dog"]}, "label 2: 'dog' is label 0 already: give each label once."),
         ({"labels": ["dog"] * 126, "templates": "imagenet"}, "There are 10,080 prompts (labels times templates)"),
         ({"labels": {"dog": ["a dog"] * 10_001}}, "There are 10,001 prompts (labels times templates)"),
         ({"labels": ["dog"], "templates": "imagnet"}, "templates: there are no templates named 'imagnet'; the nearest"),

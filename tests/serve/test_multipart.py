@@ -90,6 +90,7 @@ def test_a_form_needs_a_boundary(client: httpx.Client) -> None:
         ([(b"top", b"", b"3"), (b"top", b"", b"4")], "/top: given more than once."),
         ([(b"multi", b"", b"perhaps")], "/multi: Input should be a valid boolean, unable to interpret input."),
         ([(b"labels", b"", b'{"dog": [')], "/labels: not valid JSON (EOF while parsing a list at line 1 column 9)."),
+        ([(b"labels", b"", b"[a cat]")], "/labels: not valid JSON (expected value at line 1 column 2)."),
         ([(b"image", b"", b"x")], "/image: Extra inputs are not permitted."),
         ([(b"colour", b"", b"x")], "/colour: Extra inputs are not permitted."),
     ],
@@ -99,6 +100,13 @@ def test_fields_of_a_form_are_checked_as_those_of_json(
 ) -> None:
     content = form((b"image", FILE, b"x"), *parts)
     assert detail(client.post("/v1/classify", content=content, headers=FORM), 422) == message
+
+
+def test_a_line_of_very_many_commas_is_refused_as_soon_as_it_is_seen(client: httpx.Client) -> None:
+    since = time.perf_counter()
+    content = form((b"image", FILE, b"x"), (b"labels", b"", b"a," * 10_000_000))
+    assert detail(client.post("/v1/classify", content=content, headers=FORM), 422).endswith("send fewer at once.")
+    assert time.perf_counter() - since < 2
 
 
 @pytest.mark.parametrize(
@@ -116,9 +124,12 @@ def test_no_charset_is_used_but_utf_8(client: httpx.Client, charset: str, label:
     assert taken.status_code == 200
 
 
+@pytest.mark.parametrize(("start", "end"), [(b'{"a": [', b"]}"), (b"[", b"]")])
 @pytest.mark.parametrize("fields", [1, 20])
-def test_nested_json_of_a_form_is_bounded_as_a_body_is(client: httpx.Client, fields: int) -> None:
-    nested = b'{"a": [' + b"1," * (1_000_000 // fields) + b"1]}"
+def test_nested_json_of_a_form_is_bounded_as_a_body_is(
+    client: httpx.Client, fields: int, start: bytes, end: bytes
+) -> None:
+    nested = start + b"1," * (1_000_000 // fields) + b"1" + end
     since = time.perf_counter()
     refused = client.post("/v1/classify", content=form(*[(b"labels", b"", nested)] * fields), headers=FORM)
     assert "more than 20,000 values" in detail(refused, 413)

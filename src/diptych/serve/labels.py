@@ -1,6 +1,6 @@
 """Labels and templates as requests bring them: within limits, and never the name of a file."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -11,12 +11,17 @@ from diptych.zeroshot import Prompts, resolve_templates, write_prompts
 
 GivenLabels = Annotated[
     list[str] | dict[str, str | list[str]],
-    Field(description="Names, or an object of names with a phrase or several that describe each."),
+    Field(
+        description="Names, each once, or an object of names with a phrase or several that describe each. "
+        "A form repeats the field, or has names with commas between."
+    ),
 ]
 GivenTemplates = Annotated[
     str | list[str],
     Field(description="The name of published ones such as imagenet-7, one with {} where the label goes, or several."),
 ]
+_SHOWN: Final = 20
+_SHOWN_CHARACTERS: Final = 60
 
 
 def resolve_forms(given: str | list[str] | None, limits: Limits) -> tuple[str, ...] | None:
@@ -41,7 +46,21 @@ def make_prompts(labels: GivenLabels, forms: tuple[str, ...] | None, limits: Lim
     sentences = sum(max(1, len(texts) - 1) for texts in phrases) * (1 if forms is None else len(forms))
     check_count("prompts (labels times templates)", sentences, limits.prompts)
     check_texts("label", phrases, limits)
+    _check_for_repeats(list(labels))
     return write_prompts(labels, forms)
+
+
+def _check_for_repeats(labels: list[str]) -> None:
+    """A Problem that names those given more than once, which would share one label's probability."""
+    first: dict[str, int] = {}
+    items = [
+        {"index": index, "detail": f"label {index}: {label[:_SHOWN_CHARACTERS]!r} is label {first[label]} already"}
+        for index, label in enumerate(labels)
+        if first.setdefault(label, index) != index
+    ]
+    if items:
+        detail = f"{items[0]['detail']}: give each label once."
+        raise Problem(422, "repeated-label", "A label is repeated", detail, items=items[:_SHOWN])
 
 
 def _listed(phrases: str | list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Requests with pictures, as JSON or as multipart/form-data, to one validated body and the files beside it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -21,15 +21,19 @@ Schema = dict[str, Any]
 
 _JSON, _FORM = "application/json", "multipart/form-data"
 _FILES: Final = "image"  # what file parts are called
+_NESTED: Final = ("{", "[")  # how JSON begins that a field of a form may hold
 _MOST_FIELDS: Final = 2_000
 _SLICE_BYTES: Final = 1 << 16  # parsed at once: a hostile body keeps the loop for so long and no longer
 
 
-async def read_request(request: Request, model: type[Body]) -> tuple[Body, list[bytes]]:
+async def read_request(
+    request: Request, model: type[Body], *, at_commas: Collection[str] = ()
+) -> tuple[Body, list[bytes]]:
     """The body as `model` has it, and the files that were uploaded as `image`, in their order.
 
-    The body is JSON, or a form of the same fields: those that take a list may be repeated, what is nested is JSON. A
-    Problem for what is neither (415), and for what cannot be parsed or is not as `model` has it (422).
+    The body is JSON, or a form of the same fields: those that take a list may be repeated, and given once may be a JSON
+    list; what is nested is JSON. Those named in `at_commas` that a form gives once are split there. A Problem for what
+    is neither (415), and for what cannot be parsed or is not as `model` has it (422).
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -37,7 +41,7 @@ async def read_request(request: Request, model: type[Body]) -> tuple[Body, list[
             return model.model_validate_json(await request.body()), []
         if kind == _FORM:
             fields, uploads = await _read_form(request)
-            return model.model_validate(_values(fields, schema_of(model))), uploads
+            return model.model_validate(_values(fields, schema_of(model), at_commas)), uploads
     except ValidationError as error:
         raise faults(error.errors(include_url=False, include_context=False, include_input=False)) from None
     raise Problem(
@@ -105,7 +109,7 @@ async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes
     if not parser.is_whole:
         raise _malformed("It breaks off before its last boundary.")
     fields, uploads = await _taken_apart(form)
-    nested = ",".join(text for texts in fields.values() for text in texts if text.lstrip().startswith("{"))
+    nested = ",".join(text for texts in fields.values() for text in texts if text.lstrip()[:1] in _NESTED)
     if (excess := excess_of(nested.encode(), limits.json_values)) is not None:
         raise excess
     return fields, uploads
@@ -145,16 +149,22 @@ async def _slices(body: bytes) -> AsyncGenerator[bytes, None]:
         await asyncio.sleep(0)
 
 
-def _values(fields: Mapping[str, list[str]], schema: Schema) -> dict[str, Any]:
+def _values(fields: Mapping[str, list[str]], schema: Schema, at_commas: Collection[str]) -> dict[str, Any]:
     """The fields of a form as the JSON would have them; pydantic makes numbers of texts."""
     described = schema["properties"]
-    return {name: _value(name, texts, described.get(name, {})) for name, texts in fields.items()}
+    return {
+        name: _value(name, texts, described.get(name, {}), is_split=name in at_commas) for name, texts in fields.items()
+    }
 
 
-def _value(name: str, texts: list[str], schema: Schema) -> Any:  # noqa: ANN401 (any JSON)
+def _value(name: str, texts: list[str], schema: Schema, *, is_split: bool) -> Any:  # noqa: ANN401 (any JSON)
     kinds = _alternatives(schema)
-    if len(texts) == 1 and "object" in kinds and texts[0].lstrip().startswith("{"):
-        return _nested(name, texts[0])
+    if len(texts) == 1:
+        kind = {"{": "object", "[": "array"}.get(texts[0].lstrip()[:1])
+        if kind in kinds and kind is not None:
+            return _nested(name, texts[0])
+        if is_split and "," in texts[0]:
+            return [part.strip() for part in texts[0].split(",", _MOST_FIELDS)]
     if "array" in kinds and (len(texts) > 1 or "string" not in kinds):
         has_objects = "object" in _alternatives(kinds["array"].get("items", {}))
         return [_nested(name, text) if has_objects and text.startswith("{") else text for text in texts]

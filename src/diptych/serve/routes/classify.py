@@ -66,7 +66,7 @@ class ClassifyResponse(BaseModel):
 @router.post("/v1/classify", response_model=ClassifyResponse, openapi_extra=both_bodies(ClassifyRequest))
 async def classify(request: Request, server: Shared) -> Response:
     """Rank labels for each image. One that cannot be read has an error of its own; the others have their labels."""
-    body, uploads = await read_request(request, ClassifyRequest)
+    body, uploads = await read_request(request, ClassifyRequest, at_commas=("labels",))
     if body.threshold is not None and not body.multi:
         raise invalid("threshold goes with multi, which holds each label by itself: give both or neither.")
     images: list[str | bytes] = [*body.images, *uploads]

@@ -1,14 +1,11 @@
 // The words of the game, and the sentences that a drawing is compared with.
-// Kept are things that the small model in the package can tell apart when they are painted: of 127 that were tried,
-// the 60 that it ranks best among themselves.
+// Kept are 30 of 114 that the small model in the package can tell apart in simple drawings: outlines, outlines with a
+// fill, fills alone, and a thick pen. Of 240 such drawings, made by a program, 41% came first and 82% among five.
 
 export const DECK = [
-  "apple", "balloons", "banana", "beach", "bed", "bee", "bicycle", "bird", "car", "castle",
-  "chair", "christmas tree", "city at night", "coffee", "computer", "cow", "desert", "dog", "door", "dress",
-  "duck", "elephant", "fire", "flower", "frog", "guitar", "heart", "ice cream", "lemon", "lighthouse",
-  "lion", "moon", "mountain", "ocean", "orange", "palm tree", "penguin", "pizza", "pumpkin", "rabbit",
-  "rainbow", "road", "school bus", "shark", "sheep", "soccer ball", "stop sign", "sunflower", "sunset", "t-shirt",
-  "television", "tomato", "traffic light", "tulip", "turtle", "umbrella", "volcano", "waterfall", "whale", "window",
+  "apple", "banana", "basketball", "bird", "car", "castle", "christmas tree", "clock", "coffee", "door",
+  "dress", "elephant", "frog", "guitar", "heart", "house", "lemon", "lighthouse", "orange", "palm tree",
+  "penguin", "rabbit", "rocket", "school bus", "soccer ball", "strawberry", "sunflower", "t-shirt", "table", "television",
 ];
 
-export const TEMPLATES = ["a drawing of a {}.", "a painting of a {}.", "a cartoon {}.", "a photo of a {}."];
+export const TEMPLATES = ["a drawing of a {}.", "a photo of a {}.", "a {}.", "a toy {}."];

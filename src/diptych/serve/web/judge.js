@@ -4,12 +4,23 @@ import { make } from "./dom.js";
 import { COLORS } from "./toolbox.js";
 
 const SIDE = 128; // pixels of the pages that show nothing
+const PAGES = 24;
+const PEN = SIDE / 36; // as the brush is at first
+const CORNERS = [2, 3, 4, 4, 5, 28, 28]; // of shapes: lines, polygons, and what looks round
+const MANNERS = [
+  { isFilled: false, hasOutline: true, width: PEN },
+  { isFilled: true, hasOutline: true, width: PEN },
+  { isFilled: true, hasOutline: false, width: PEN },
+  { isFilled: true, hasOutline: true, width: 2.4 * PEN },
+];
+const PAPER = "#ffffff";
+const INKS = COLORS.map(([color]) => color).filter((color) => color !== PAPER); // black first
 const LEAST = 1e-30; // a probability that was rounded to 0 still has a logarithm
 
 /** Ranks drawings (data URIs) among `words`: `rank(uri, { signal })` gives rows of { name, probability }, best first.
  *
  * `prepare()` asks beforehand for what it needs to know once.
- * Models lean towards some words for anything that is drawn. How far is read off pages that show nothing, and taken
+ * Models lean towards some words for anything that is drawn. How far is read off drawings that show nothing, and taken
  * off (contextual calibration: Zhao et al. 2021, section 5).
  */
 export function createJudge(server, words) {
@@ -51,43 +62,38 @@ function ranked(rows) {
   return weights.map(({ name, weight }) => ({ name, probability: weight / sum })).sort((a, b) => b.probability - a.probability);
 }
 
-// A blank page, scribbles, blobs of a colour, and blobs on coloured pages: the same ones each time.
+// A few shapes in the manners in which people draw, the same ones each time. They lean as drawings do, which blank
+// pages and scribbles do not.
 function pagesOfNothing() {
   const random = createRandom(7);
-  const color = (i) => COLORS[i % COLORS.length][0];
-  const white = "#ffffff";
-  return [
-    page(white, () => {}),
-    ...[0, 5, 8, 11].map((i) => page(white, (pen) => scribble(pen, color(i), random))),
-    ...[5, 6, 7, 8, 11, 3].map((i) => page(white, (pen) => blob(pen, color(i), random))),
-    ...[2, 2, 10, 10, 0, 8, 4, 11].map((paper, i) =>
-      page(color(paper), (pen) => [5 * i, 7 * i + 3].forEach((j) => blob(pen, color(j), random))),
-    ),
-  ];
+  return Array.from({ length: PAGES }, (_, i) => page(MANNERS[i % MANNERS.length], random));
 }
 
-function page(paper, draw) {
+function page(manner, random) {
   const canvas = make("canvas", { width: SIDE, height: SIDE });
   const pen = canvas.getContext("2d");
-  pen.fillStyle = paper;
+  pen.fillStyle = PAPER;
   pen.fillRect(0, 0, SIDE, SIDE);
-  draw(pen);
+  const shapes = 1 + Math.floor(5 * random());
+  for (let i = 0; i < shapes; i += 1) shape(pen, manner, random);
   return canvas.toDataURL("image/png");
 }
 
-function scribble(pen, color, random) {
-  Object.assign(pen, { strokeStyle: color, lineWidth: SIDE / 32, lineJoin: "round" });
+function shape(pen, { isFilled, hasOutline, width }, random) {
+  const between = (from, to) => from + (to - from) * random();
+  const pick = (all) => all[Math.floor(all.length * random())];
+  const [x, y, across, down, turn] = [between(0.3, 0.7), between(0.3, 0.7), between(0.06, 0.3), between(0.06, 0.3), between(0, 2 * Math.PI)];
+  const corners = pick(CORNERS);
+  const color = pick(INKS);
   pen.beginPath();
-  for (let i = 0; i < 25; i += 1) pen.lineTo(SIDE * (0.1 + 0.8 * random()), SIDE * (0.1 + 0.8 * random()));
+  for (let i = 0; i < corners; i += 1) {
+    const angle = turn + (2 * Math.PI * i) / corners;
+    pen.lineTo(SIDE * (x + across * Math.cos(angle)), SIDE * (y + down * Math.sin(angle)));
+  }
+  pen.closePath();
+  Object.assign(pen, { fillStyle: color, strokeStyle: hasOutline ? INKS[0] : color, lineWidth: width, lineJoin: "round" });
+  if (isFilled) pen.fill();
   pen.stroke();
-}
-
-function blob(pen, color, random) {
-  const between = (from, to) => SIDE * (from + (to - from) * random());
-  pen.fillStyle = color;
-  pen.beginPath();
-  pen.ellipse(between(0.28, 0.72), between(0.28, 0.72), between(0.12, 0.32), between(0.12, 0.32), 0, 0, 2 * Math.PI);
-  pen.fill();
 }
 
 // A linear congruential generator (Numerical Recipes): Math.random cannot be seeded.

@@ -1,15 +1,14 @@
 """`POST /v1/index`, and how far it is: `/v1/jobs`."""
 
-from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from diptych.library.lock import LibraryHeldError, only_writer
 from diptych.serve.indexing_child import Order
-from diptych.serve.indexing_jobs import IndexingJob
+from diptych.serve.job_facts import Job, describe_job
 from diptych.serve.library_threads import LibraryThreads
 from diptych.serve.problems import Problem
 from diptych.serve.root_names import RootNames
@@ -29,24 +28,6 @@ class IndexRequest(BaseModel):
 
 
 _ALL_ROOTS: Final = IndexRequest()  # what no body asks for
-
-
-class Job(BaseModel):
-    """A run of the indexer."""
-
-    id: str
-    state: Literal["running", "done", "failed", "stopped"]
-    roots: list[str]
-    total: int = Field(description="Files to look into; 0 while they are being looked for.")
-    done: int
-    failed: int = Field(description="Files that could not be read: /v1/library/failures.")
-    moved: int = Field(description="Photos whose files are somewhere else now.")
-    removed: int = Field(description="Photos whose files are gone, counted at the end.")
-    rate: float | None = Field(description="Files a second.")
-    eta_seconds: float | None
-    started_at: datetime
-    ended_at: datetime | None
-    detail: str = Field(description="What there is to say once it has ended.")
 
 
 class Jobs(BaseModel):
@@ -102,17 +83,6 @@ async def stop_job(id: str, server: Shared) -> Job:
     """Have a job keep what is done and end. The next one goes on where it was."""
     server.need_library()
     return describe_job(await server.jobs.stop(id))
-
-
-def describe_job(job: IndexingJob) -> Job:
-    """A job as it is now."""
-    same = ("id", "state", "total", "done", "failed", "moved", "removed", "rate", "eta_seconds", "detail")
-    return Job(
-        roots=list(job.roots),
-        started_at=datetime.fromtimestamp(job.started_at, UTC),
-        ended_at=None if job.ended_at is None else datetime.fromtimestamp(job.ended_at, UTC),
-        **{name: getattr(job, name) for name in same},
-    )
 
 
 def _check_is_free(library: LibraryThreads) -> None:

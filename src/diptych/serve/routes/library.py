@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from diptych.library.database import NoVectorsError
 from diptych.library.library import PhotoLibrary
+from diptych.serve.job_facts import Job, describe_job
 from diptych.serve.root_names import RootNames
-from diptych.serve.routes.jobs import Job, describe_job
 from diptych.serve.state import Shared
 
 router = APIRouter(prefix="/v1/library", tags=["library"])

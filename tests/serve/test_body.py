@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 import raw_http
 from diptych.serve.config import Limits
-from diptych.serve.guards.body import BodyGuard
+from diptych.serve.guards.body import BodyGuard, find_excess
 from diptych.serve.metrics import Metrics
 from diptych.serve.room import Room
 from serve_command import ServeCommand, StartServer
@@ -175,6 +175,25 @@ def test_json_made_to_hurt_is_refused_soon(client: httpx.Client, poison: bytes) 
     refused = client.post(PATH, content=poison, headers={"Content-Type": JSON})
     assert (refused.status_code // 100, len(refused.content) < 10_000) == (4, True)
     assert time.perf_counter() - since < 3
+
+
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [
+        (b'{"input": ["' + b"," * 2_000_000 + b'"]}', False),
+        (b'{"input": ["' + b'\\",' * 1_000_000 + b'"]}', False),
+        (b'{"input": ["' + b"a," * 1_000_000 + b'"' + b",1" * 30_000 + b"]}", False),
+        (b'{"input": ["' + b"a," * 1_000_000 + b'"' + b",1" * 50_000 + b"]}", True),
+        (b'{"input": ["' + b'\\",' * 1_000_000 + b'"' + b',"a"' * 30_000 + b"]}", True),
+        (b'{"input": ["' + b"a" * 2_000_000 + b'", ' + b"," * 50_000, True),
+        (b"," * 2_000_000, False),
+    ],
+    ids=["commas in a text", "escapes", "few numbers", "many numbers", "many texts", "beyond a long text", "no JSON"],
+)
+def test_values_are_counted_beside_texts_of_any_length(body: bytes, is_refused: bool) -> None:
+    problem = asyncio.run(find_excess(body, 20_000))
+    assert (problem is not None) is is_refused
+    assert problem is None or (problem.status, problem.slug) == (413, "too-large")
 
 
 def test_what_a_client_waits_for_is_dropped_when_it_goes_away(served: ServeCommand, client: httpx.Client) -> None:

@@ -58,6 +58,14 @@ def test_pictures_come_as_data_uris_and_as_plain_base64(client: httpx.Client) ->
     assert errors(client, [head + png for head in heads]) == {}
 
 
+def test_large_base64_is_read_whole_and_judged_whole(client: httpx.Client) -> None:
+    large = plain(picture("BMP", (800, 600)))  # 1.9 million characters, decoded in pieces
+    broken = [large[:place] + letter + large[place + 1 :] for place in (2**18 - 1, 10**6) for letter in "=!"]
+    found = errors(client, [large, *broken, large[:-1]])
+    assert sorted(found) == [1, 2, 3, 4, 5]
+    assert all("neither a data URI, nor base64" in error["detail"] for error in found.values())
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_formats_of_the_web_and_of_cameras_are_read(client: httpx.Client, kind: str) -> None:
     assert errors(client, [plain(picture(kind))]) == {}

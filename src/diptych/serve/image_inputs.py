@@ -1,5 +1,6 @@
 """Images as requests bring them, to vectors: uploads, data URIs, base64, and addresses where these are allowed."""
 
+import asyncio
 import base64
 import binascii
 import re
@@ -21,6 +22,8 @@ GivenImages = Annotated[
 ]
 RED_PIXEL: Final = "data:image/gif;base64,R0lGODdhAQABAIEAAP8AAAAAAAAAAAAAACwAAAAAAQABAAAIBAABBAQAOw=="
 """A picture for examples."""
+_PIECE_CHARACTERS: Final = 1 << 18  # a multiple of four
+_LARGE_CHARACTERS: Final = 1_000_000
 _MEDIA_TYPE: Final = re.compile(r"image/[\w.+-]+(;[\w.+-]+=[\w.+-]*)*;base64", re.ASCII | re.IGNORECASE)
 
 
@@ -81,14 +84,14 @@ async def read_inputs(values: Sequence[str | bytes], server: Server) -> AsyncIte
     is_allowed = server.config.allow_url_fetch
     async with server.fetching.fetched(urls if is_allowed else ()) as fetched:
         following = iter(fetched if is_allowed else [_not_allowed() for _ in urls])
-        yield [next(following) if _is_address(value) else _content(value) for value in values]
+        yield [next(following) if _is_address(value) else await _content(value) for value in values]
 
 
 def _is_address(value: str | bytes) -> bool:
     return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://"))
 
 
-def _content(value: str | bytes) -> bytes | Problem:
+async def _content(value: str | bytes) -> bytes | Problem:
     if isinstance(value, bytes):
         return value
     is_uri = value[:5].lower() == "data:"
@@ -96,10 +99,18 @@ def _content(value: str | bytes) -> bytes | Problem:
     if is_uri and not (comma and _MEDIA_TYPE.fullmatch(head[:200])):
         return _unreadable("its data URI does not begin with data:image/TYPE;base64, such as data:image/png;base64,")
     try:
-        return base64.b64decode(text, validate=True)
+        return await asyncio.to_thread(_decode, text) if len(text) > _LARGE_CHARACTERS else _decode(text)
     except (binascii.Error, ValueError) as error:  # letters beyond ASCII are the latter
         kind = "its base64 is broken" if is_uri else "neither a data URI, nor base64, nor an http(s) address"
         return _unreadable(f"{kind} ({str(error)[:100]})")
+
+
+def _decode(text: str) -> bytes:
+    """Base64 to bytes, in pieces: a call into C keeps every thread waiting, the loop's too."""
+    pieces = [text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS)]
+    if any(piece.endswith("=") for piece in pieces[:-1]):
+        raise binascii.Error("Excess data after padding")
+    return b"".join([base64.b64decode(piece, validate=True) for piece in pieces])
 
 
 def _named(row: Features | ImageError | Problem, place: int) -> Features | Problem:

@@ -12,7 +12,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from diptych.serve.guards.body import excess_of
+from diptych.serve.guards.body import find_excess
 from diptych.serve.problems import Problem, faults
 from diptych.serve.state import server_of
 
@@ -110,7 +110,7 @@ async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes
         raise _malformed("It breaks off before its last boundary.")
     fields, uploads = await _taken_apart(form)
     nested = ",".join(text for texts in fields.values() for text in texts if text.lstrip()[:1] in _NESTED)
-    if (excess := excess_of(nested.encode(), limits.json_values)) is not None:
+    if (excess := await find_excess(nested.encode(), limits.json_values)) is not None:
         raise excess
     return fields, uploads
 

@@ -83,6 +83,11 @@ def test_chips_combine_words_and_the_link_says_so(page: Page, searched: str) -> 
     look_for(page, "a photo")
     before = names(page)
     page.get_by_role("button", name="Without").click()
+    draft = page.get_by_label("Words that must not fit")
+    expect(draft).to_have_attribute("placeholder", "what must not fit")
+    chip_of_draft = draft.locator("xpath=ancestor::li")
+    expect(chip_of_draft).to_have_css("outline-style", "solid")  # a ring around the whole chip
+    expect(chip_of_draft).to_have_css("overflow", "visible")
     page.keyboard.type("stars in the night sky")
     page.keyboard.press("Enter")
     chip = page.get_by_role("listitem").filter(has_text="stars in the night sky")
@@ -245,6 +250,50 @@ def test_a_failed_search_says_so_and_can_be_tried_again(page: Page, searched: st
     complaints.clear()
 
 
+def test_no_verdict_on_matches_is_given_for_sums(page: Page, searched: str, complaints: list[str]) -> None:
+    page.goto(searched)
+    look_for(page, "food on a table - coffee")
+    verdict = page.locator(".result-line")
+    expect(verdict).to_contain_text("Nearest first, by cosine (-1 to 1). Whether a photo matches is measured for plain")
+    assert all(text.startswith("cosine ") for text in hits(page).locator(".relevance").all_inner_texts())
+    look_for(page, "a cat")
+    expect(verdict).to_have_text(re.compile("Best match first|Nothing matches"))
+    look_for(page, "dog + ")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(verdict).to_have_text("")
+    assert all("422" in said for said in complaints)
+    complaints.clear()
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_can_be_taken_out(
+    page: Page, searched: str, photographs: Path, complaints: list[str]
+) -> None:
+    page.goto(searched)
+    expect(page.get_by_text(f"Search {ALL} photos")).to_be_visible()
+    page.locator(".view.search input[type=file]").set_input_files(
+        [photographs / "holiday" / name for name in ("chelsea.jpg", "broken.jpg")]
+    )
+    expect(page.get_by_role("alert")).to_contain_text("A picture cannot be read: broken.jpg.")
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.locator(".chip .name")).to_have_text(["chelsea.jpg"])
+    expect(hits(page).first).to_contain_text("chelsea.jpg")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    assert all("422" in said for said in complaints)
+    complaints.clear()
+
+
+def test_a_picture_of_too_many_pixels_is_made_smaller_before_it_is_sent(page: Page, searched: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (10_000, 6_000), "#c8a060").save(buffer, "PNG")
+    assert buffer.tell() < 1_000_000  # a small file
+    page.goto(searched)
+    expect(page.get_by_text(f"Search {ALL} photos")).to_be_visible()
+    page.locator(".view.search input[type=file]").set_input_files(
+        {"name": "vast.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+    )
+    expect(hits(page)).to_have_count(PAGE)
+
+
 def test_what_the_server_refuses_is_shown_in_its_words(page: Page, searched: str, complaints: list[str]) -> None:
     page.goto(f"{searched}#search?q=dog+%2B+")
     expect(page.get_by_role("alert")).to_contain_text("A term is empty")
@@ -258,6 +307,10 @@ def test_a_phone_has_all_of_it_in_its_width(page: Page, searched: str) -> None:
     expect(hits(page)).to_have_count(PAGE)
     page.get_by_role("button", name="Filters").click()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    expect(page.get_by_role("searchbox")).to_have_attribute("placeholder", "Describe a photo")
+    lines = "caption => [...caption.children].map((part) => part.getBoundingClientRect())"
+    name, fits = hits(page).first.locator(".caption").evaluate(lines)
+    assert name["bottom"] <= fits["top"]  # each on a line of its own
     hits(page).first.locator("button").first.tap()
     expect(page.get_by_role("dialog").get_by_role("button", name="More like this")).to_be_visible()
     page.get_by_role("button", name="Close").tap()

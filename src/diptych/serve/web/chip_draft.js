@@ -6,7 +6,8 @@ import { icon, make } from "./dom.js";
 export function openDraft(list, sign, onDone) {
   list.querySelector(".draft input")?.blur();
   const label = sign > 0 ? "Words to add" : "Words that must not fit";
-  const input = make("input", { type: "text", maxLength: 500, ariaLabel: label, enterKeyHint: "done" });
+  const placeholder = sign > 0 ? "what must fit, too" : "what must not fit";
+  const input = make("input", { type: "text", maxLength: 500, ariaLabel: label, placeholder, enterKeyHint: "done" });
   const className = `chip draft ${sign > 0 ? "wanted" : "unwanted"}`;
   const item = make("li", { className }, icon(sign > 0 ? "plus" : "minus"), input);
   let isOpen = true;

@@ -1,9 +1,15 @@
 // The panel of filters: what the library has, and nothing that it lacks.
 import { make } from "./dom.js";
-import { countFilters } from "./query.js";
+import { FILTERS, blankState, countFilters } from "./query.js";
 
-const DATE = String.raw`\d{4}(-\d\d(-\d\d)?)?`;
-const PLACE = String.raw`\s*-?\d{1,2}(\.\d+)?\s*[,\s]\s*-?\d{1,3}(\.\d+)?\s*`;
+const DATE = /^\s*\d{4}(-\d\d(-\d\d)?)?\s*$/;
+const PLACE = /^\s*(-?\d{1,2}(?:\.\d+)?)\s*[,\s]\s*(-?\d{1,3}(?:\.\d+)?)\s*$/;
+const KM = "10"; // around a place, where nothing else is said
+const WRONG = {
+  since: "Write a year, a month or a day: 2024, 2024-05 or 2024-05-31.",
+  until: "Write a year, a month or a day: 2024, 2024-05 or 2024-05-31.",
+  place: "Write latitude, longitude, such as 48.86, 2.35.",
+};
 const OPERATORS = {
   "=": "is",
   "!=": "is not",
@@ -14,9 +20,9 @@ const OPERATORS = {
   ">=": "at least",
 };
 
-/** The panel in `element` with its `opener`, a button elsewhere: `show(state, library)` fills it in.
+/** The panel in `element` with its `opener`, a button elsewhere: `show(next, library)` fills it in with a state.
  *
- * `onChange({ filters, fields })` is told of each valid change.
+ * `onChange({ filters, fields })` is told of each valid change; `read()` gives what the controls hold, valid or not.
  */
 export function createFilters(element, opener, onChange) {
   const body = make("div", {
@@ -26,15 +32,20 @@ export function createFilters(element, opener, onChange) {
     ariaLabel: "Filters",
     hidden: true,
   });
+  let state = blankState();
   element.append(body);
   opener.setAttribute("aria-controls", body.id);
   opener.addEventListener("click", () => {
+    if (!body.hidden && !isValid(body)) return; // out of sight it would keep the form from being sent, without a word
     body.hidden = !body.hidden;
     opener.ariaExpanded = String(!body.hidden);
   });
-  body.addEventListener("change", () => changed(body, onChange));
+  body.addEventListener("input", ({ target }) => check(target));
+  body.addEventListener("change", () => isValid(body) && onChange(read(body, state)));
   return {
-    show(state, library) {
+    read: () => read(body, state),
+    show(next, library) {
+      state = next;
       const number = countFilters(state);
       opener.lastChild.textContent = number ? `Filters (${number})` : "Filters";
       const focused = body.contains(document.activeElement) ? document.activeElement.name : null;
@@ -51,7 +62,6 @@ function controls(library, { filters, fields }) {
     values.length > 1 && field(label, select(name, ["", ...values], filters[name] ?? ""));
   const date = {
     type: "text",
-    pattern: DATE,
     placeholder: "2024-05",
     title: "2024, 2024-05 or 2024-05-31",
     autocomplete: "off",
@@ -69,12 +79,11 @@ function controls(library, { filters, fields }) {
     text("min_side", "Shorter side at least", { type: "number", min: 1, step: 1, placeholder: "pixels" }),
     text("place", "Near", {
       type: "text",
-      pattern: PLACE,
-      placeholder: "48.858, 2.294",
+      placeholder: "48.86, 2.35",
       title: "Latitude and longitude in degrees",
       autocomplete: "off",
     }),
-    text("km", "Within km", { type: "number", min: 0.001, step: "any", placeholder: "10" }),
+    text("km", "Within km", { type: "number", min: 0.001, step: "any", placeholder: KM }),
     ...fieldRows(library.fields ?? [], fields),
   ].filter(Boolean);
 }
@@ -123,18 +132,35 @@ function clear(number, onChange) {
   );
 }
 
-function changed(body, onChange) {
-  const controls = [...body.querySelectorAll("input, select")];
-  if (!controls.every((control) => control.reportValidity())) return;
-  const value = (name) => body.querySelector(`[name="${name}"]`)?.value.trim() ?? "";
-  const names = ["since", "until", "camera", "format", "min_side", "place", "km", "root"];
+function isValid(body) {
+  return [...body.querySelectorAll("input, select")].every((control) => (check(control), control.reportValidity()));
+}
+
+// In words of our own: the browser's say that a pattern is not matched.
+function check(control) {
+  const text = control.value;
+  const isWrong =
+    control.name === "place" ? !isPlace(text) : control.name in WRONG && !DATE.test(text);
+  control.setCustomValidity(text.trim() && isWrong ? WRONG[control.name] : "");
+}
+
+function isPlace(text) {
+  const [, latitude, longitude] = PLACE.exec(text) ?? [];
+  return Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180;
+}
+
+// What a link filters by and the library has no control for stays as it is.
+function read(body, state) {
+  const value = (name) => (body.querySelector(`[name="${name}"]`)?.value ?? state.filters[name] ?? "").trim();
   const rows = [...body.querySelectorAll(".field-row")].map((_, i) => ({
     name: value(`field${i}`),
     op: value(`op${i}`),
     value: value(`value${i}`),
   }));
-  onChange({
-    filters: Object.fromEntries(names.map((name) => [name, value(name)]).filter(([, text]) => text)),
-    fields: rows.filter((row) => row.name && row.value),
-  });
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, value(name)]).filter(([, text]) => text));
+  const { km, ...others } = filters;
+  return {
+    filters: filters.place ? { ...others, km: km ?? KM } : others, // a distance is from something
+    fields: rows.length ? rows.filter((row) => row.name && row.value) : state.fields,
+  };
 }

@@ -1,6 +1,7 @@
 // What is looked for: words in the library's own language, terms (chips) with their signs, and filters.
 
-const FILTERS = ["since", "until", "camera", "format", "min_side", "place", "km", "root"];
+/** All filters that there are, but for those by fields of a catalogue. */
+export const FILTERS = ["since", "until", "camera", "format", "min_side", "place", "km", "root"];
 const WEIGHTED = /^(?:(\d+(?:\.\d+)?):)?(words|photo|picture):(.+)$/s;
 
 /** A search for nothing yet. A term is { kind: "words" | "photo" | "picture", value, sign: 1 | -1, weight }. */

@@ -9,8 +9,10 @@ import { emptyState, failure, waiting } from "./states.js";
 
 const TOP = 40; // hits a page: two screens of a large window
 
-/** Results in `element`: `run(state)` searches and shows, `stop()` ends what runs. */
-export function createResults(element, server, { pictures, onAlike, onTerm }) {
+/** Results in `element`: `run(state)` searches and shows, `stop()` ends what runs.
+ *
+ * `onRemove(terms)` comes when the terms of pictures that cannot be read shall go. */
+export function createResults(element, server, { pictures, onAlike, onTerm, onRemove }) {
   const line = make("p", { className: "result-line", role: "status" });
   const place = make("div", { className: "result-place" });
   const region = make("section", { className: "results", ariaLabel: "Results", tabIndex: -1 }, line, place);
@@ -44,9 +46,21 @@ export function createResults(element, server, { pictures, onAlike, onTerm }) {
     } catch (error) {
       if (wasStopped(error)) return;
       line.textContent = "";
-      place.replaceChildren(failure(error, () => run(state)));
+      place.replaceChildren(explain(error, state));
     }
     region.ariaBusy = "false";
+  }
+
+  function explain(error, state) {
+    const terms = unreadTerms(error, state);
+    if (!terms.length) return failure(error, () => run(state));
+    const names = terms.map(({ value }) => pictures.get(value).name);
+    const many = terms.length > 1;
+    return failure(
+      { title: many ? "Pictures cannot be read:" : "A picture cannot be read:", message: `${names.join(", ")}.` },
+      () => onRemove(terms),
+      many ? "Remove them" : "Remove it",
+    );
   }
 
   function start({ nothing_matches: nothingMatches }) {
@@ -86,7 +100,8 @@ export function createResults(element, server, { pictures, onAlike, onTerm }) {
   function tell(nothingMatches) {
     line.replaceChildren();
     if (nothingMatches) line.append(make("strong", {}, "Nothing matches."), " The nearest photos are shown below.");
-    else line.append("Best match first");
+    else if (pages.hits[0].relevance !== null) line.append("Best match first");
+    else line.append("Nearest first, by cosine (-1 to 1). Whether a photo matches is measured for plain words only.");
   }
 
   function stop() {
@@ -97,4 +112,11 @@ export function createResults(element, server, { pictures, onAlike, onTerm }) {
   }
 
   return { element: region, run, stop };
+}
+
+// Problems count the pictures in the order in which they were sent.
+function unreadTerms({ slug, items = [] }, { terms }) {
+  if (slug !== "image-unreadable") return [];
+  const sent = terms.filter(({ kind }) => kind === "picture");
+  return items.map(({ index }) => sent[index]).filter(Boolean);
 }

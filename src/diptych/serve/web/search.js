@@ -4,6 +4,7 @@ import { make } from "./dom.js";
 import { readPicture, receivePictures } from "./dropzone.js";
 import { createFilters } from "./filters.js";
 import { emptyLibrary, noLibrary } from "./library_states.js";
+import { fitPicture } from "./picture_limit.js";
 import { isEmpty, readState, writeState } from "./query.js";
 import { createResults } from "./results.js";
 import { createSearchBox } from "./search_box.js";
@@ -22,30 +23,41 @@ export function mount(element, server) {
   let timer = 0;
   let shown = null; // the parameters that the results are of
 
-  const box = createSearchBox({ onSubmit: (words) => go({ words }, true), onFiles: addPictures });
+  const box = createSearchBox({ onSubmit: (words) => go({ words, ...(shown !== null && filters.read()) }, true), onFiles: addPictures });
   const chips = createChips(box.chips, {
     onChange: (terms) => go({ words: box.words(), terms }),
     pictureOf: (value) => pictures.get(value),
     nameOf: (id) => names.get(id),
   });
   const body = make("div", { className: "search-body" });
-  const results = createResults(body, server, { pictures, onAlike: alike, onTerm: addTerm });
+  const results = createResults(body, server, { pictures, onAlike: alike, onTerm: addTerm, onRemove: removeTerms });
   const filters = createFilters(box.filters, box.opener, (part) => go({ words: box.words(), ...part }));
   element.append(make("h1", { className: "visually-hidden" }, "Search"), box.form, body); // not in the form, which may be hidden
   receivePictures(element, addPictures, { onRefused: box.say });
 
   function go(part, again = false) {
-    const params = writeState({ ...state, ...part });
+    state = { ...state, ...part }; // at once: Enter in a filter is a change and a search, before show() comes
+    const params = writeState(state);
     const hash = `#search${params.size ? `?${params}` : ""}`;
     if (hash !== (location.hash || "#search"))
       location.hash = hash; // and show() follows
-    else if (again) run();
+    else if (again && shown === String(params)) run();
+  }
+
+  async function mostPixels() {
+    try {
+      return (await server.facts()).limits.pixels;
+    } catch {
+      return Infinity; // a server that does not answer says so when it is asked to search
+    }
   }
 
   async function addPictures(files) {
     try {
       const terms = [];
-      for (const picture of await Promise.all(files.map(readPicture))) {
+      const most = await mostPixels();
+      const read = async (file) => readPicture(await fitPicture(file, most));
+      for (const picture of await Promise.all(files.map(read))) {
         const value = `${Date.now().toString(36)}${pictures.size}`;
         pictures.set(value, picture);
         terms.push({ kind: "picture", value, sign: 1, weight: 1 });
@@ -67,6 +79,11 @@ export function mount(element, server) {
     go({ words: box.words(), terms: [...others, photoTerm(hit, sign)] });
   }
 
+  function removeTerms(terms) {
+    go({ words: box.words(), terms: state.terms.filter((term) => !terms.some(({ value }) => value === term.value)) });
+    box.focus();
+  }
+
   async function loadLibrary() {
     if (library && !stale) return true;
     try {
@@ -80,9 +97,18 @@ export function mount(element, server) {
       return false;
     }
     stale = !library.photos || !library.has_vectors;
-    if (stale) body.replaceChildren(emptyLibrary(library));
+    if (stale) body.replaceChildren(emptyLibrary(library, index));
     if (stale && library.job?.state === "running") timer = setTimeout(showAgain, WHILE_INDEXING);
     return !stale;
+  }
+
+  async function index() {
+    try {
+      await server.post("v1/index", {});
+      await showAgain();
+    } catch (error) {
+      showFailure(body, error, showAgain);
+    }
   }
 
   function showAgain() {

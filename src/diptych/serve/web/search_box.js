@@ -2,6 +2,8 @@
 import { icon, make } from "./dom.js";
 import { pictureButton } from "./dropzone.js";
 
+const isNarrow = matchMedia("(max-width: 34rem)");
+
 /** The form's parts: `form` holds all, `chips` and `filters` are places for theirs.
  *
  * `onSubmit(words)` comes with Enter or the button, `onFiles(files)` with pictures that are picked.
@@ -11,7 +13,7 @@ export function createSearchBox({ onSubmit, onFiles }) {
     type: "search",
     name: "q",
     className: "words",
-    placeholder: "Describe a photo, or drop one here",
+    placeholder: isNarrow.matches ? "Describe a photo" : "Describe a photo, or drop one here",
     autocomplete: "off",
     enterKeyHint: "search",
     maxLength: 2000,
@@ -45,6 +47,7 @@ export function createSearchBox({ onSubmit, onFiles }) {
     filters,
     opener,
     words: () => input.value,
+    focus: () => input.focus(),
     say: (text) => (note.textContent = text),
     show: ({ words }) => (input.value = words),
     enable: (is) => (form.hidden = !is),

@@ -6,11 +6,9 @@ export function showFailure(element, error, again) {
   element.replaceChildren(failure(error, again));
 }
 
-/** An error as an element that screen readers announce. */
-export function failure(error, again) {
-  const retry = again
-    ? make("button", { type: "button", className: "again", on: { click: again } }, "Try again")
-    : null;
+/** An error as an element that screen readers announce; `label` says what `again` does. */
+export function failure(error, again, label = "Try again") {
+  const retry = again ? make("button", { type: "button", className: "again", on: { click: again } }, label) : null;
   return make(
     "div",
     { className: "notice failed", role: "alert" },

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import diptych.serve
+from hands import drop_file
 from serve_command import StartServer
 
 pytestmark = pytest.mark.browser
@@ -20,6 +21,42 @@ def test_each_view_has_a_tab_that_leads_to_it(page: Page, without_library: str) 
         page.get_by_role("link", name=name, exact=True).click()
         expect(page.locator(".tabs [aria-current=page]")).to_have_text(name)
         expect(page).to_have_title(f"{name} · Diptych")
+
+
+def test_views_open_while_the_server_is_away_and_recover(
+    start_server: StartServer, page: Page, complaints: list[str], library: Path
+) -> None:
+    server = start_server("--library", library)
+    page.goto(f"{server.url}/#classify")
+    expect(page.get_by_text("Drop a picture here")).to_be_visible()
+    page.route("**/*", lambda route: route.abort())
+    page.get_by_role("link", name="Draw", exact=True).click()
+    expect(page.locator(".sheet")).to_be_visible()
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The server does not answer")
+    page.unroute("**/*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Search 75 photos")).to_be_visible()
+    assert all("ERR_FAILED" in said for said in complaints)
+    complaints.clear()
+
+
+@pytest.mark.parametrize("view", ["draw", "library", "search"])
+def test_a_file_that_is_dropped_beside_a_view_does_not_open_in_its_place(
+    page: Page, without_library: str, photographs: Path, view: str
+) -> None:
+    page.goto(f"{without_library}#{view}")
+    expect(page.locator(f".view.{view}")).to_be_visible()
+    page.evaluate("addEventListener('drop', (event) => (globalThis.kept = event.defaultPrevented))")
+    drop_file(page, ".foot", photographs / "holiday" / "chelsea.jpg")
+    assert page.evaluate("kept") is True
+
+
+def test_a_picture_may_be_dropped_anywhere_on_the_page(page: Page, searched: str, photographs: Path) -> None:
+    page.goto(searched)
+    expect(page.get_by_text("Search 75 photos")).to_be_visible()
+    drop_file(page, ".foot", photographs / "holiday" / "chelsea.jpg")
+    expect(page.locator(".chip .name")).to_have_text("chelsea.jpg")
 
 
 def test_the_page_asks_nothing_of_anybody_else(page: Page, without_library: str) -> None:

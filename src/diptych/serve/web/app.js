@@ -1,13 +1,19 @@
-// The page's frame: which view is in sight. Each is loaded on its first visit and kept: coming back loses nothing.
+// The page's frame: which view is in sight. Each is mounted on its first visit and kept: coming back loses nothing.
+//
+// All views are loaded with the page: what a browser could not import once, it does not ask for again.
 import { connect } from "./api.js";
+import { mount as mountClassify } from "./classify.js";
 import { make } from "./dom.js";
-import { showFailure } from "./states.js";
+import { mount as mountDraw } from "./draw.js";
+import { forbidDrops } from "./dropzone.js";
+import { mount as mountLibrary } from "./library.js";
+import { mount as mountSearch } from "./search.js";
 
 const VIEWS = {
-  search: { title: "Search", load: () => import("./search.js") },
-  classify: { title: "Classify", load: () => import("./classify.js") },
-  draw: { title: "Draw", load: () => import("./draw.js") },
-  library: { title: "Library", load: () => import("./library.js") },
+  search: { title: "Search", mount: mountSearch },
+  classify: { title: "Classify", mount: mountClassify },
+  draw: { title: "Draw", mount: mountDraw },
+  library: { title: "Library", mount: mountLibrary },
 };
 const FIRST = "search";
 const server = connect();
@@ -25,49 +31,33 @@ function decodeHash(hash) {
   return hash.replace(/^#/, "");
 }
 
-async function follow() {
+function follow() {
   if (location.hash === "#view") return; // the skip link
   const { name, params } = readHash(location.hash);
   const changed = name !== current;
   if (changed) leave();
   current = name;
   markTab(name);
-  const { element, view } = await arrive(name);
-  if (current !== name) return; // gone on while it loaded
+  const { element, view } = arrive(name);
   element.hidden = false;
-  view?.show?.(params);
+  view.show?.(params);
 }
 
 function leave() {
   const old = mounted.get(current);
   if (!old) return;
   old.element.hidden = true;
-  old.view?.hide?.();
+  old.view.hide?.();
   window.scrollTo(0, 0);
 }
 
-async function arrive(name) {
+function arrive(name) {
   if (!mounted.has(name)) {
     const element = make("section", { className: `view ${name}`, ariaLabel: VIEWS[name].title });
     frame.append(element);
-    mounted.set(name, { element, view: null });
-    await mountInto(mounted.get(name), name);
+    mounted.set(name, { element, view: VIEWS[name].mount(element, server) });
   }
   return mounted.get(name);
-}
-
-async function mountInto(entry, name) {
-  try {
-    const { mount } = await VIEWS[name].load();
-    entry.view = (await mount(entry.element, server)) ?? null;
-  } catch (error) {
-    mounted.delete(name);
-    showFailure(entry.element, error, () => {
-      entry.element.remove();
-      current = null;
-      follow();
-    });
-  }
 }
 
 function markTab(name) {
@@ -91,6 +81,7 @@ async function showServer() {
   }
 }
 
+forbidDrops(document);
 window.addEventListener("hashchange", follow);
 follow();
 showServer();

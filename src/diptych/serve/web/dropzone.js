@@ -4,7 +4,7 @@ import { icon, make } from "./dom.js";
 const LARGEST_SENT = 1_500_000; // bytes: above this a picture is made smaller before it is sent
 const SIDE = 1024; // pixels: several times what any model sees
 
-/** Calls `onFiles` with the picture files that are dropped on `element` or pasted while it is in sight.
+/** Calls `onFiles` with the picture files that are dropped or pasted, anywhere on the page, while `element` is in sight.
  *
  * The element has the class `dropping` while something hovers. `onRefused` is told, in words, of what is no picture.
  */
@@ -19,21 +19,34 @@ export function receivePictures(element, onFiles, { signal, onRefused = () => {}
     if (files.length) onFiles(files);
     else onRefused("That is not a picture file. Drop a JPEG, PNG, WebP or HEIC.");
   };
-  const on = (target, name, listener) => target.addEventListener(name, listener, { signal });
-  on(element, "dragenter", (event) => holdsFiles(event) && (event.preventDefault(), mark(1)));
-  on(element, "dragover", (event) => holdsFiles(event) && event.preventDefault());
-  on(element, "dragleave", (event) => holdsFiles(event) && mark(-1));
-  on(element, "drop", (event) => {
+  const on = (name, listener) =>
+    document.addEventListener(name, (event) => element.checkVisibility() && listener(event), { signal });
+  on("dragenter", (event) => holdsFiles(event) && mark(1));
+  on("dragover", (event) => {
+    if (holdsFiles(event)) event.dataTransfer.dropEffect = "copy";
+  });
+  on("dragleave", (event) => holdsFiles(event) && mark(-1));
+  on("drop", (event) => {
     if (!holdsFiles(event)) return;
-    event.preventDefault();
     mark(-depth);
     take(event.dataTransfer);
   });
-  on(document, "paste", (event) => {
-    if (!element.checkVisibility() || !event.clipboardData.files.length) return;
+  on("paste", (event) => {
+    if (!event.clipboardData.files.length) return;
     event.preventDefault();
     take(event.clipboardData);
   });
+}
+
+/** Keeps the browser from opening a file that is dropped on the page in the page's place. Comes before those that take
+ * files. */
+export function forbidDrops(page) {
+  for (const name of ["dragenter", "dragover", "drop"])
+    page.addEventListener(name, (event) => {
+      if (!holdsFiles(event)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "none";
+    });
 }
 
 function holdsFiles(event) {

@@ -92,6 +92,7 @@ def test_an_empty_library_is_filled_by_name(client: httpx.Client, place: Path) -
     assert (again["state"], again["roots"], again["total"]) == ("done", ["holiday"], 0)
     tried = ended(client, start(client, roots=["holiday"], retry_failures=True))
     assert (tried["total"], tried["failed"]) == (1, 1)
+    assert [tried["moved"], tried["removed"]] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
     python -m diptych.serve.indexing_child ORDER
 
-It writes a JSON line whenever it has come further, `{"total": 120, "done": 80, "failed": 1, "absent_roots": []}`, and
-one line on stderr if it fails. SIGINT has it keep what is done and end.
+It writes a JSON line whenever it has come further, `{"total": 120, "done": 80, "failed": 1, ...}`, and one line on
+stderr if it fails. SIGINT has it keep what is done and end.
 """
 
 import json
@@ -21,6 +21,7 @@ from diptych.library.indexing import IndexReport
 from diptych.library.library import PhotoLibrary
 from diptych.library.roots import FolderRoot, Root
 
+_REPORTED = ("total", "done", "failed", "moved", "forgotten", "absent_roots")
 _NICENESS = 10
 _INTERRUPTED = 130
 
@@ -61,7 +62,7 @@ def main() -> int:
         os.nice(_NICENESS)
     try:
         for report in run(Order.from_text(sys.argv[1])):
-            line = {name: getattr(report, name) for name in ("total", "done", "failed", "absent_roots")}
+            line = {name: getattr(report, name) for name in _REPORTED}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
     except KeyboardInterrupt:

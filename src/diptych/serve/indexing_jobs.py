@@ -33,6 +33,8 @@ class IndexingJob:
     total: int = 0
     done: int = 0
     failed: int = 0
+    moved: int = 0
+    removed: int = 0
     rate: float | None = None  # files a second
     started_at: float = field(default_factory=time.time)
     ended_at: float | None = None
@@ -165,6 +167,7 @@ class _Run:
     def _note(self, report: dict[str, Any]) -> None:
         job, now = self.job, time.monotonic()
         job.total, job.done, job.failed = report["total"], report["done"], report["failed"]
+        job.moved, job.removed = report["moved"], report["forgotten"]
         self._absent = report["absent_roots"]
         if self._reading_since is None:
             self._reading_since = now

@@ -1,11 +1,13 @@
 """The Library view: what is in it, indexing from the page, failures."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from diptych.library.library import PhotoLibrary
 from serve_command import StartServer
 
 pytestmark = pytest.mark.browser
@@ -45,6 +47,47 @@ def test_an_empty_library_is_filled_from_the_page(
     expect(page.locator(".total")).to_have_text("15 photos")
     page.get_by_role("link", name="Search", exact=True).click()
     expect(page.get_by_text("Search 15 photos")).to_be_visible()
+
+
+def test_an_empty_library_is_filled_from_the_search(
+    start_server: StartServer, page: Page, photographs: Path, tmp_path: Path
+) -> None:
+    server = start_server("--library", tmp_path / "library", f"--root=holiday={photographs / 'holiday'}")
+    page.goto(f"{server.url}/#library")
+    expect(page.get_by_text("Nothing is indexed yet")).to_be_visible()
+    page.get_by_role("link", name="Search", exact=True).click()
+    page.get_by_role("button", name="Index the photos").click()
+    expect(page.get_by_text("Search 15 photos")).to_be_visible(timeout=INDEXING_MS)
+
+
+def test_an_empty_library_without_folders_names_both_ways_to_fill_it(
+    start_server: StartServer, page: Page, tmp_path: Path
+) -> None:
+    server = start_server("--library", tmp_path / "library")
+    for view in ("search", "library"):
+        page.goto(f"{server.url}/#{view}")
+        here = page.locator(f".view.{view}")
+        expect(here.get_by_text("diptych index ~/Pictures --library LIBRARY")).to_be_visible()
+        expect(here.get_by_text("diptych serve --library LIBRARY --root pictures=$HOME/Pictures")).to_be_visible()
+
+
+def test_what_went_is_told_when_a_folder_was_brought_up_to_date(
+    start_server: StartServer, page: Page, photographs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    for name in ("chelsea.jpg", "coffee.jpg", "rocket.jpg"):
+        shutil.copy(photographs / "holiday" / name, folder)
+    with PhotoLibrary.open(tmp_path / "library", device="cpu", dtype="float32", create_missing=True) as library:
+        library.index(folder)
+    (folder / "chelsea.jpg").unlink()
+    (folder / "coffee.jpg").rename(folder / "cup.jpg")
+    server = start_server("--library", tmp_path / "library", f"--root=holiday={folder}")
+    page.goto(f"{server.url}/#library")
+    page.get_by_role("button", name="Bring all up to date").click()
+    said = page.get_by_role("status").filter(has_text="1 file looked into, 1 moved, 1 removed.")
+    expect(said).to_be_visible(timeout=INDEXING_MS)
+    expect(page.locator(".total")).to_have_text("2 photos")
 
 
 def test_a_search_waits_for_the_first_photos(

@@ -1,5 +1,5 @@
 // The indexing that runs: how far it is, how long it may take, and a way to stop it.
-import { make } from "./dom.js";
+import { count, make } from "./dom.js";
 import { failure } from "./states.js";
 
 const EVERY = 1_000; // milliseconds between two looks
@@ -79,6 +79,16 @@ export function describeProgress({ total, done, failed, rate, eta_seconds: eta }
   if (eta !== null && eta !== undefined) parts.push(`${duration(eta)} left`);
   if (failed) parts.push(`${failed.toLocaleString("en")} could not be read`);
   return parts.join(" · ");
+}
+
+/** How a job ended, in a line: `Up to date: 3 files looked into, 1 moved, 2 removed.` */
+export function describeEnd({ state, done, failed, moved, removed, detail }) {
+  const end = { done: "Up to date", stopped: "Stopped", failed: "Indexing failed" }[state] ?? state;
+  const parts = [done ? `${count(done, "file")} looked into` : "nothing was new"];
+  if (moved) parts.push(`${moved.toLocaleString("en")} moved`);
+  if (removed) parts.push(`${removed.toLocaleString("en")} removed`);
+  if (failed) parts.push(`${failed.toLocaleString("en")} could not be read`);
+  return `${end}: ${parts.join(", ")}.${detail ? ` ${detail}` : ""}`;
 }
 
 /** Seconds as people say them: `40 s`, `3 min`, `2 h 10 min`. */

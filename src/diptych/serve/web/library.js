@@ -1,8 +1,8 @@
 // The Library view: what is in it, bringing it up to date, and what could not be read.
 import { count, make } from "./dom.js";
 import { createFailures } from "./failures.js";
-import { createJob } from "./job.js";
-import { noLibrary } from "./library_states.js";
+import { createJob, describeEnd } from "./job.js";
+import { indexingCommands, noLibrary } from "./library_states.js";
 import { failure, showFailure, waiting } from "./states.js";
 
 /** Mounts the Library view; what it returns is told when it comes into sight and leaves it. */
@@ -17,11 +17,8 @@ export function mount(element, server) {
   element.append(make("h1", { className: "visually-hidden" }, "Library"), place);
   const view = [head, line, problems, job.element, roots, failures.element];
 
-  function tell({ state, done, failed, detail }) {
-    const end = { done: "Up to date", stopped: "Stopped", failed: "Indexing failed" }[state] ?? state;
-    const read = done ? `${count(done, "file")} looked into` : "nothing was new";
-    const lost = failed ? `, ${failed.toLocaleString("en")} could not be read` : "";
-    line.textContent = `${end}: ${read}${lost}.${detail ? ` ${detail}` : ""}`;
+  function tell(job) {
+    line.textContent = describeEnd(job);
   }
 
   async function load() {
@@ -75,17 +72,9 @@ function headline({ photos, model, roots }, running, onAll) {
       "div",
       {},
       make("p", { className: "total" }, count(photos, "photo")),
-      make("p", { className: "pale" }, `Indexed with ${model}`),
+      make("p", { className: "pale" }, photos ? `Indexed with ${model}` : "Nothing is indexed yet"),
     ),
-    able
-      ? all
-      : make(
-          "p",
-          { className: "pale" },
-          "To index folders from here, start the server with ",
-          make("code", {}, "--root NAME=FOLDER"),
-          ".",
-        ),
+    able ? all : make("div", { className: "pale commands" }, ...indexingCommands().map((way) => make("p", {}, ...way))),
   ];
 }
 

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.browser
 
 CLASSIFY = "**/v1/classify"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+_DOOR = ((0.3, 0.12), (0.7, 0.12), (0.7, 0.88), (0.3, 0.88))  # its corners, as shares of the sheet
 MOST_SKIPS = 40  # the deck has 30 words
 
 
@@ -75,6 +76,26 @@ def test_a_word_that_gets_to_the_top_in_time_brings_points(page: Page, without_l
     button(page, "Next word").click()
     assert color_at(page, 0.5, 0.5) == [255, 255, 255]
     expect(page.locator(".time")).to_have_text(re.compile("60|59"))
+
+
+def test_a_door_is_taken_for_one_as_an_outline_and_when_it_is_filled(page: Page, without_library: str) -> None:
+    open_view(page, without_library, "?practice=1")
+    box = page.locator(".sheet").bounding_box()
+    assert box is not None
+    corners = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in _DOOR]
+    choose(page, "black")
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in (*corners[1:], corners[0]):
+        page.mouse.move(*corner, steps=6)
+    page.mouse.up()
+    expect(ranked(page).first).to_have_text("door")
+    choose(page, "Fill an area")
+    choose(page, "brown")
+    page.locator(".sheet").click()
+    assert color_at(page, 0.5, 0.5) != [255, 255, 255]
+    page.wait_for_load_state("networkidle")
+    expect(ranked(page).first).to_have_text("door")
 
 
 def test_a_minute_passes_and_says_so(page: Page, without_library: str) -> None:
@@ -248,10 +269,10 @@ def test_a_finger_draws_on_a_phone_and_nothing_scrolls_sideways(page: Page, with
 def test_on_a_phone_the_first_guess_stands_above_the_sheet(page: Page, without_library: str) -> None:
     open_view(page, without_library, "?practice=1")
     glance = page.locator(".glance")
-    expect(glance).to_have_text("It looks like: nothing yet")
+    expect(glance).to_have_text("Looks like nothing yet")
     before = page.locator(".sheet").bounding_box()
     paint_disc(page, "yellow")
-    expect(glance).to_have_text(re.compile(r"It looks like: lemon \d+%"))
+    expect(glance).to_have_text(re.compile(r"Looks like lemon \d+%"))
     assert page.locator(".sheet").bounding_box() == before
     page.locator(".toolbox").evaluate("tools => tools.scrollIntoView({ block: 'end' })")
     expect(glance).to_be_in_viewport()
@@ -262,7 +283,7 @@ def test_on_a_phone_the_place_of_the_word_stands_above_the_sheet(page: Page, wit
     open_view(page, without_library)
     start_with(page, "penguin")
     paint_disc(page, "yellow")
-    expect(page.locator(".glance")).to_have_text(re.compile(r"It looks like: .+% · your word: number \d+"))
+    expect(page.locator(".glance")).to_have_text(re.compile(r"Looks like .+%penguin: no\. \d+"))
     expect(page.locator(".glance")).to_be_in_viewport()
 
 

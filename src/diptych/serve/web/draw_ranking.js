@@ -4,7 +4,7 @@ import { make } from "./dom.js";
 import { failure } from "./states.js";
 
 const SHOWN = 6; // rows, and the word's own where it stands lower
-const NOTHING_YET = "It looks like: nothing yet";
+const NOTHING_YET = "Looks like nothing yet";
 const SMALL_MODEL = "The model here is the small one that comes with Diptych: it takes many drawings for something else. A full-size model plays better.";
 
 /** The ranking: `element`, `glance` (the line), `clear()`, `fail(error, again)`, `show(rows, target)`, `sayModel({ isSmall })`. */
@@ -45,7 +45,7 @@ export function createRanking() {
   };
 }
 
-function glanceAt([best], own) {
-  const guess = ["It looks like: ", make("strong", {}, best.name), ` ${percent(best.probability)}`];
-  return own > 0 ? [...guess, make("span", { className: "pale" }, ` · your word: number ${own + 1}`)] : guess;
+function glanceAt([best, ...others], own) {
+  const guess = make("span", { className: "guess" }, "Looks like ", make("strong", {}, best.name), ` ${percent(best.probability)}`);
+  return own > 0 ? [guess, make("span", { className: "pale" }, `${others[own - 1].name}: no. ${own + 1}`)] : [guess];
 }

@@ -1,7 +1,7 @@
 """`/v1/label-sets`: labels kept in the library under a name, to classify with."""
 
 from functools import partial
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
@@ -17,7 +17,7 @@ from diptych.serve.state import Shared
 from diptych.serve.stored_sets import no_such_set
 
 router = APIRouter(tags=["label sets"])
-_MOST: Final = 1_000  # sets: a library is no place to fill up
+_MOST, _MOST_CHARACTERS = 1_000, 200_000  # sets, and of a set: a library is no place to fill up
 
 
 class NewLabelSet(BaseModel):
@@ -52,6 +52,8 @@ async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
     """Keep labels and templates under a name that is free; their texts are encoded now, once."""
     library = server.need_library()
     _check_name(body.name)
+    if (size := len(body.model_dump_json())) > _MOST_CHARACTERS:
+        raise invalid(f"The set has {size:,} characters as JSON, and {_MOST_CHARACTERS:,} are the most: make several.")
     forms = resolve_forms(body.templates, server.config.limits)
     prompts = make_prompts(body.labels, forms, server.config.limits)
     labels = tuple(body.labels) if isinstance(body.labels, list) else body.labels

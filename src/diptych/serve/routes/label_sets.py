@@ -52,8 +52,8 @@ async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
     """Keep labels and templates under a name that is free; their texts are encoded now, once."""
     library = server.need_library()
     _check_name(body.name)
-    if (size := len(body.model_dump_json())) > _MOST_CHARACTERS:
-        raise invalid(f"The set has {size:,} characters as JSON, and {_MOST_CHARACTERS:,} are the most: make several.")
+    if (size := len(repr(body.model_dump()))) > _MOST_CHARACTERS:
+        raise invalid(f"The set has {size:,} characters, and {_MOST_CHARACTERS:,} are the most: make several.")
     forms = resolve_forms(body.templates, server.config.limits)
     prompts = make_prompts(body.labels, forms, server.config.limits)
     labels = tuple(body.labels) if isinstance(body.labels, list) else body.labels

@@ -376,7 +376,7 @@ def test_a_name_that_a_set_has_already_is_refused_in_words(
         page.get_by_role("button", name="Save these labels…").click()
         page.get_by_label("Name of the set").fill("twice")
         page.keyboard.press("Enter")
-        expect(page.locator(".label-sets [role=status]")).not_to_be_empty()
+        expect(page.locator(".label-sets div[role=status]")).not_to_be_empty()
     expect(page.get_by_role("alert")).to_contain_text("The name is taken")
     page.get_by_label("Label set").select_option("twice")
     page.get_by_role("button", name="Delete this set").click()

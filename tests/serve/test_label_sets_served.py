@@ -122,8 +122,8 @@ def test_half_a_character_is_refused_so_that_the_sets_can_still_be_listed(
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"name": ""}, "/name: String should have at least 1 character."),
-        ({"name": "n" * 101}, "/name: String should have at most 100 characters."),
+        ({"name": ""}, "name must have 1 character at least, got 0."),
+        ({"name": "n" * 101}, "name must have 100 characters at most, got 101."),
         ({"name": "a/b"}, "name: it is printable, without slashes"),
         ({"name": ".."}, "name: it is printable, without slashes"),
         ({"name": "a\nb"}, "name: it is printable, without slashes"),
@@ -132,9 +132,10 @@ def test_half_a_character_is_refused_so_that_the_sets_can_still_be_listed(
         ({"labels": ["dog", ""]}, "1 of 2 labels cannot be used"),
         ({"labels": ["bow wow " * 40]}, "1 of 1 labels are longer in their templates than the 77 tokens"),
         ({"labels": ["dog"] * 1001}, "There are 1,001 labels"),
+        ({"labels": ["dog" + 1_990 * " "] * 101}, "and 200,000 are the most: make several."),
         ({"templates": "/etc/passwd"}, "templates: there are no templates named '/etc/passwd'"),
         ({"templates": ["{} {}"]}, "templates: A template must have one {}"),
-        ({"colour": 1}, "/colour: Extra inputs are not permitted."),
+        ({"colour": 1}, "There is no field colour: known are name, labels, templates."),
     ],
 )
 def test_what_cannot_be_kept_is_said_and_nothing_is(keeper: httpx.Client, body: dict[str, Any], message: str) -> None:

@@ -140,6 +140,15 @@ def test_inputs_that_are_no_texts_are_refused(openai_client: openai.OpenAI, text
         openai_client.embeddings.create(model="postcard", input=texts)
 
 
+@pytest.mark.parametrize("tokens", [[1, 2, 3], [[1, 2], [3]]], ids=repr)
+def test_token_ids_are_refused_with_what_langchain_must_be_told(
+    openai_client: openai.OpenAI, tokens: list[int] | list[list[int]]
+) -> None:
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        openai_client.embeddings.create(model="postcard", input=tokens)
+    assert "set check_embedding_ctx_length=False" in detail(refused.value)
+
+
 # ---- models, and keys
 
 

@@ -65,6 +65,10 @@ REFUSALS: dict[str, Ask] = {
     "another method": get("/v1/classify"),
     "no JSON": post("/v1/embeddings", content="{input", headers={"Content-Type": "application/json"}),
     "a field that there is not": embed(input="a cat", inputs="a dog"),
+    "a list for a number": classify(labels=["cat", "dog"], top=[1, 2]),
+    "a field of another's kind, within": classify(labels={"cat": ["a cat", 7]}),
+    "tokens for texts": embed(input=[[1, 2, 3]]),
+    "a label twice": classify(labels=["dog", "cat", "dog"]),
     "another content type": post("/v1/classify", content="a cat", headers={"Content-Type": "text/plain"}),
     "a form that breaks off": post(
         "/v1/classify", content=b"--x\r\nContent-Disp", headers={"Content-Type": "multipart/form-data; boundary=x"}

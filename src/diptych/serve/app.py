@@ -8,7 +8,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from diptych import __version__
-from diptych.serve import problems
+from diptych.serve import faults, problems
 from diptych.serve.guards.body import BodyGuard
 from diptych.serve.guards.head import HeadGuard
 from diptych.serve.guards.headers import HeaderGuard
@@ -77,6 +77,7 @@ def build_app(server: Server) -> FastAPI:
     )
     app.state.server = server
     problems.install(app)
+    faults.install(app)
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.append(page.files)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from fastapi import Request
@@ -12,12 +11,13 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from diptych.serve.faults import body_fault, fault, no_json
 from diptych.serve.guards.body import find_excess
-from diptych.serve.problems import Problem, faults
+from diptych.serve.problems import Problem
+from diptych.serve.schemas import Schema, alternatives, schema_of
 from diptych.serve.state import server_of
 
 Body = TypeVar("Body", bound=BaseModel)
-Schema = dict[str, Any]
 
 _JSON, _FORM = "application/json", "multipart/form-data"
 _FILES: Final = "image"  # what file parts are called
@@ -36,20 +36,28 @@ async def read_request(
     is neither (415), and for what cannot be parsed or is not as `model` has it (422).
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        if kind == _JSON:
-            return model.model_validate_json(await request.body()), []
-        if kind == _FORM:
-            fields, uploads = await _read_form(request)
-            return model.model_validate(_values(fields, schema_of(model), at_commas)), uploads
-    except ValidationError as error:
-        raise faults(error.errors(include_url=False, include_context=False, include_input=False)) from None
+    if kind == _JSON:
+        try:
+            content = from_json(await request.body())
+        except ValueError as error:
+            raise no_json(f"({error})") from None
+        return _validated(content, model), []
+    if kind == _FORM:
+        fields, uploads = await _read_form(request)
+        return _validated(_values(fields, schema_of(model), at_commas), model), uploads
     raise Problem(
         415,
         "unsupported-media-type",
         "Unsupported content type",
         f"The content type is {kind[:100] or 'not given'}: send {_JSON}, or {_FORM} with files named {_FILES}.",
     )
+
+
+def _validated(content: object, model: type[Body]) -> Body:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise body_fault(content, model, error.errors) from None
 
 
 def both_bodies(model: type[BaseModel]) -> Schema:
@@ -59,24 +67,6 @@ def both_bodies(model: type[BaseModel]) -> Schema:
     form = {key: value for key, value in schema.items() if key != "examples"}
     form["properties"] = {**schema["properties"], _FILES: file}
     return {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}, _FORM: {"schema": form}}}}
-
-
-@lru_cache(64)
-def schema_of(model: type[BaseModel]) -> Schema:
-    """The JSON schema of a model, with what it refers to written out in place: none of ours refers to itself."""
-    schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
-
-    def written_out(node: Any) -> Any:  # noqa: ANN401 (any JSON)
-        if isinstance(node, list):
-            return [written_out(each) for each in node]
-        if not isinstance(node, dict):
-            return node
-        referred = definitions[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
-        rest = {key: value for key, value in node.items() if key != "$ref"}
-        return {key: written_out(value) for key, value in {**referred, **rest}.items()}
-
-    return written_out(schema)
 
 
 class _InMemory(MultiPartParser):
@@ -158,7 +148,7 @@ def _values(fields: Mapping[str, list[str]], schema: Schema, at_commas: Collecti
 
 
 def _value(name: str, texts: list[str], schema: Schema, *, is_split: bool) -> Any:  # noqa: ANN401 (any JSON)
-    kinds = _alternatives(schema)
+    kinds = _by_kind(schema)
     if len(texts) == 1:
         kind = {"{": "object", "[": "array"}.get(texts[0].lstrip()[:1])
         if kind in kinds and kind is not None:
@@ -166,25 +156,23 @@ def _value(name: str, texts: list[str], schema: Schema, *, is_split: bool) -> An
         if is_split and "," in texts[0]:
             return [part.strip() for part in texts[0].split(",", _MOST_FIELDS)]
     if "array" in kinds and (len(texts) > 1 or "string" not in kinds):
-        has_objects = "object" in _alternatives(kinds["array"].get("items", {}))
+        has_objects = "object" in _by_kind(kinds["array"].get("items", {}))
         return [_nested(name, text) if has_objects and text.startswith("{") else text for text in texts]
     if len(texts) > 1:
-        raise faults([{"loc": (name,), "msg": "given more than once"}])
+        raise fault(name, "is given more than once")
     return texts[0]
 
 
-def _alternatives(schema: Schema) -> dict[str | None, Schema]:
+def _by_kind(schema: Schema) -> dict[str | None, Schema]:
     """What a value may be, by JSON's type."""
-    if "anyOf" not in schema:
-        return {schema.get("type"): schema}
-    return {kind: each for inner in schema["anyOf"] for kind, each in _alternatives(inner).items()}
+    return {each.get("type"): each for each in alternatives(schema)}
 
 
 def _nested(name: str, text: str) -> Any:  # noqa: ANN401 (any JSON)
     try:
         return from_json(text)
     except ValueError as error:
-        raise faults([{"loc": (name,), "msg": f"not valid JSON ({error})"}]) from None
+        raise fault(name, f"is no valid JSON: {error}") from None
 
 
 def _malformed(message: str) -> Problem:

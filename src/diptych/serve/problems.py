@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -15,7 +14,6 @@ from diptych.library.query import QueryError
 _TYPE = "urn:diptych:problem:"
 _MEDIA_TYPE = "application/problem+json"
 _TEXT = {"type": "string"}
-_NAME_CHARACTERS = 100  # of a field that a request has named
 # What OpenAPI says of every error, in place of FastAPI's own 422.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
@@ -122,36 +120,13 @@ def install(app: FastAPI) -> None:
         slug = title.lower().replace(" ", "-")
         return Problem(error.status_code, slug, title, detail, headers=error.headers).response()
 
-    async def answer_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return faults(error.errors()).response()
-
     app.add_exception_handler(Problem, answer)
     app.add_exception_handler(QueryError, answer)
     app.add_exception_handler(Exception, answer)  # what Starlette answers so goes on to the log
     app.add_exception_handler(HTTPException, answer_http)
-    app.add_exception_handler(RequestValidationError, answer_invalid)
 
 
 _PLAIN = {
-    404: ("Not found", "There is nothing here: docs/serving.md and /openapi.json list what there is."),
+    404: ("Not found", "There is nothing here: /openapi.json lists what there is."),
     405: ("Wrong method", "This address takes another method: the Allow header names it."),
 }
-
-
-def faults(errors: Sequence[Any]) -> Problem:
-    """The problem of a request that is not as its schema has it; the values themselves are not repeated."""
-    items = [_fault(error) for error in errors[:20]]
-    first = items[0]
-    detail = f"{first['field'] or 'The body'}: {first['detail']}."
-    return Problem(422, "invalid-request", "The request is not valid", detail, items=items)
-
-
-def _fault(error: Mapping[str, Any]) -> dict[str, str]:
-    if error.get("type") == "json_invalid" and len(error["loc"]) > 1:  # FastAPI's: the place is a character's
-        return {"field": "", "detail": f"no valid JSON from character {error['loc'][-1]} on"}
-    return {"field": _pointer(error["loc"]), "detail": str(error["msg"])[:300]}
-
-
-def _pointer(place: Sequence[object]) -> str:
-    return "".join(f"/{str(part)[:_NAME_CHARACTERS]}" for part in place if part != "body")

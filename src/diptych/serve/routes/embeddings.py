@@ -5,11 +5,12 @@ from typing import Literal
 
 import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
 from diptych.encode.encoder import Features
 from diptych.serve.checks import check_count, check_texts
+from diptych.serve.faults import said
 from diptych.serve.image_inputs import encode_all
 from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Server, Shared
@@ -46,6 +47,19 @@ class EmbeddingsRequest(BaseModel):
     dimensions: int | None = Field(None, description="The model's own width; no other can be had.")
     user: str | None = Field(None, description="Not used.")
     truncate: bool = Field(False, description="Cut texts that are too long, which are refused otherwise.")
+
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _holds_no_token_ids(cls, given: object) -> object:
+        """Refuse what OpenAI takes and LangChain sends unless it is told otherwise."""
+        first = given[0] if isinstance(given, list) and given else None
+        if isinstance(first, int) or (isinstance(first, list) and first and isinstance(first[0], int)):
+            raise said(
+                "input holds token ids, and this server takes texts: "
+                "in LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False"
+            )
+        return given
 
 
 class Embedding(BaseModel):

@@ -25,7 +25,6 @@ class RootFacts(BaseModel):
     photos: int
     failures: int
     scanned_at: datetime | None = Field(description="When it was last gone through to the end.")
-    can_index: bool = Field(description="Whether POST /v1/index takes it.")
 
 
 class LibraryFacts(BaseModel):
@@ -115,5 +114,4 @@ def _roots(library: PhotoLibrary, names: RootNames) -> Iterator[RootFacts]:
             photos=facts["photos"] if facts else library.count(root.filters),
             failures=facts.get("failures", 0),
             scanned_at=None if scanned is None else datetime.fromtimestamp(scanned, UTC),
-            can_index=True,
         )

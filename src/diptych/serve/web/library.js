@@ -36,7 +36,7 @@ export function mount(element, server) {
     const running = library.job?.state === "running";
     head.replaceChildren(...headline(library, running, () => index({})));
     roots.replaceChildren(...library.roots.map((root) => rootCard(root, running, () => index({ roots: [root.name] }))));
-    failures.enable(!running && library.roots.some(({ can_index: can }) => can));
+    failures.enable(!running && library.roots.length > 0);
     if (running) job.follow(library.job);
     else job.rest();
   }
@@ -66,7 +66,6 @@ function headline({ photos, model, roots }, running, onAll) {
     { type: "button", className: "primary", disabled: running, on: { click: onAll } },
     "Bring all up to date",
   );
-  const able = roots.filter(({ can_index: can }) => can).length;
   return [
     make(
       "div",
@@ -74,11 +73,11 @@ function headline({ photos, model, roots }, running, onAll) {
       make("p", { className: "total" }, count(photos, "photo")),
       make("p", { className: "pale" }, photos ? `Indexed with ${model}` : "Nothing is indexed yet"),
     ),
-    able ? all : make("div", { className: "pale commands" }, ...indexingCommands().map((way) => make("p", {}, ...way))),
+    roots.length ? all : make("div", { className: "pale commands" }, ...indexingCommands().map((way) => make("p", {}, ...way))),
   ];
 }
 
-function rootCard({ name, kind, photos, failures, scanned_at: scannedAt, can_index: can }, running, onIndex) {
+function rootCard({ name, kind, photos, failures, scanned_at: scannedAt }, running, onIndex) {
   const label = `Bring ${name} up to date`;
   const press = make(
     "button",
@@ -99,7 +98,7 @@ function rootCard({ name, kind, photos, failures, scanned_at: scannedAt, can_ind
       make("h2", {}, name),
       make("p", { className: "pale" }, [kind, ...facts].filter(Boolean).join(" · ")),
     ),
-    can ? press : null,
+    press,
   );
 }
 

@@ -15,7 +15,7 @@ export function noLibrary() {
 export function emptyLibrary(library, onIndex) {
   const [title, text] = explain(library);
   if (library.job?.state === "running") return emptyState(title, [text], link("See how far it is"));
-  if (!library.roots.some(({ can_index: can }) => can)) return emptyState(title, [text, ...indexingCommands()]);
+  if (!library.roots.length) return emptyState(title, [text, ...indexingCommands()]);
   const press = make("button", { type: "button", className: "primary", on: { click: onIndex } }, "Index the photos");
   return emptyState(title, [text], press, link("Go to the library"));
 }

@@ -164,6 +164,14 @@ def test_signing_in_opens_a_session_until_signing_out(browser: httpx.Client) -> 
     assert browser.get("/v1/models").status_code == 401
 
 
+def test_whoever_comes_with_a_session_that_is_over_is_told_so(browser: httpx.Client) -> None:
+    assert "signed out" not in browser.get("/login").text
+    browser.cookies.set("diptych_session", "a-session-before-the-restart")
+    page = browser.get("/", follow_redirects=True)
+    assert (page.url.path, page.status_code) == ("/login", 200)
+    assert "You were signed out" in page.text
+
+
 def test_the_cookie_is_for_https_where_the_proxy_says_so(browser: httpx.Client) -> None:
     signed_in = browser.post("/login", data={"key": FIRST}, headers={"X-Forwarded-Proto": "https"})
     assert "Secure" in signed_in.headers["set-cookie"]

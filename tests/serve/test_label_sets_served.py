@@ -1,6 +1,7 @@
 import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def test_a_label_set_is_made_listed_and_deleted(keeper: httpx.Client) -> None:
     made = keeper.post("/v1/label-sets", json={"name": "our pets & co", "labels": LABELS, "templates": "imagenet-7"})
     assert made.status_code == 201
     assert made.headers["location"] == "/v1/label-sets/our%20pets%20%26%20co"
+    assert datetime.fromisoformat(made.json()["created_at"]).tzinfo is not None
     assert {**made.json(), "created_at": 0} == {
         "name": "our pets & co",
         "labels": LABELS,

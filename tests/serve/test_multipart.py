@@ -174,6 +174,13 @@ def both(client: httpx.Client, path: str) -> dict[str, Any]:
     return content
 
 
+def test_operations_go_by_the_names_of_their_functions(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert {"classify", "create_embeddings", "search_photos", "start_indexing"} <= set(names)
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize("path", ["/v1/classify", "/v1/similarity"])
 def test_both_content_types_are_documented(client: httpx.Client, path: str) -> None:
     content = both(client, path)

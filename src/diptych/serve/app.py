@@ -74,6 +74,7 @@ def build_app(server: Server) -> FastAPI:
         redirect_slashes=False,  # its redirects would name the host that a proxy hides
         lifespan=running,
         responses=problems.RESPONSES,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )
     app.state.server = server
     problems.install(app)

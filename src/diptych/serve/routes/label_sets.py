@@ -1,5 +1,6 @@
 """`/v1/label-sets`: labels kept in the library under a name, to classify with."""
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -33,12 +34,12 @@ class NewLabelSet(BaseModel):
 
 
 class StoredLabelSet(BaseModel):
-    """Labels kept under a name; `created_at` is in Unix seconds."""
+    """Labels kept under a name."""
 
     name: str
     labels: GivenLabels
     templates: GivenTemplates | None
-    created_at: float
+    created_at: datetime
 
 
 class LabelSets(BaseModel):
@@ -123,4 +124,5 @@ def _taken(name: str) -> Problem:
 def _described(found: LabelSet) -> dict[str, Any]:
     labels = list(found.labels) if isinstance(found.labels, tuple) else dict(found.labels)
     templates = list(found.templates) if isinstance(found.templates, tuple) else found.templates
-    return {"name": found.name, "labels": labels, "templates": templates, "created_at": found.created_at}
+    created_at = datetime.fromtimestamp(found.created_at, UTC).isoformat().replace("+00:00", "Z")
+    return {"name": found.name, "labels": labels, "templates": templates, "created_at": created_at}

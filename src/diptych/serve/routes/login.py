@@ -14,12 +14,17 @@ from diptych.serve.state import Server, Shared
 router = APIRouter(include_in_schema=False)
 _DELAY_SECONDS: Final = 1.0
 _NOTICE_PLACE: Final = "<!-- notice -->"
+_SIGNED_OUT: Final = "You were signed out: after 12 hours without a request, or by a restart. Sign in again."
 
 
 @router.get("/login")
-async def login_page(server: Shared) -> Response:
+async def login_page(request: Request, server: Shared) -> Response:
     """The page that asks for a key; the server's own where none is needed."""
-    return RedirectResponse("./", 303) if server.access.is_open else _page()
+    if server.access.is_open:
+        return RedirectResponse("./", 303)
+    token = request.cookies.get(COOKIE)
+    is_out = token is not None and not server.access.has_session(token)
+    return HTMLResponse(_with_notice(_SIGNED_OUT) if is_out else _login_html())
 
 
 @router.post("/login")
@@ -29,7 +34,7 @@ async def sign_in(request: Request, server: Shared, key: Annotated[str, Form()] 
         return RedirectResponse("./", 303)
     client = request.client.host if request.client else ""
     wait = server.guesses.seconds_to_wait(client)
-    if wait > 0:
+    if wait > 0:  # for the right key too: were it let in, each guess would be judged, and nothing limited
         seconds = int(wait) + 1
         detail = f"Too many wrong keys came from here: try again in {seconds} seconds."
         return _refuse(request, Problem(429, "busy", "Too many tries", detail, headers={"Retry-After": str(seconds)}))
@@ -66,12 +71,12 @@ def _refuse(request: Request, problem: Problem) -> Response:
     """The page with what is wrong, for browsers; the problem itself for programs."""
     if "text/html" not in request.headers.get("accept", ""):
         return problem.response()
-    return _page(problem)
+    return HTMLResponse(_with_notice(problem.detail), problem.status, problem.headers)
 
 
-def _page(problem: Problem | None = None) -> Response:
-    page = (WEB / "login.html").read_text("utf-8")
-    if problem is None:
-        return HTMLResponse(page)
-    notice = f'<p class="notice" role="alert">{problem.detail}</p>'
-    return HTMLResponse(page.replace(_NOTICE_PLACE, notice), problem.status, problem.headers)
+def _with_notice(text: str) -> str:
+    return _login_html().replace(_NOTICE_PLACE, f'<p class="notice" role="alert">{text}</p>')
+
+
+def _login_html() -> str:
+    return (WEB / "login.html").read_text("utf-8")

@@ -11,7 +11,7 @@ import threading
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-_READY = re.compile(r"diptych: serving \S+ .*at (?P<url>https?://\S+) \(Ctrl-C stops\)")
+_READY = re.compile(r"diptych: serving \S+ .*at (?P<url>https?://\S+)(?: and \S+)? \(Ctrl-C stops\)")
 _START_SECONDS, _STOP_SECONDS = 60, 30
 
 

@@ -14,6 +14,7 @@ from diptych.library.library import PhotoLibrary
 from diptych.library.paths import default_folder
 from diptych.library.walk import LIBRARY_FILE
 from diptych.serve import logs
+from diptych.serve.addresses import shown_addresses
 from diptych.serve.app import build_app, guard
 from diptych.serve.config import ServeConfig
 from diptych.serve.connections import connection_type, make_room
@@ -35,7 +36,7 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str], None]) -> None:
     """
     with _listen(config) as sock:
         server = make_server(config)
-        address = f"http://{_shown_host(config.host)}:{sock.getsockname()[1]}{config.root_path}/"
+        address = shown_addresses(config.host, sock.getsockname()[1], config.root_path)
         settings = uvicorn.Config(
             guard(build_app(server), server),
             http=connection_type(make_room()),
@@ -96,7 +97,3 @@ def _listen(config: ServeConfig) -> socket.socket:
         raise DiptychError(
             f"{config.host}:{config.port} cannot be listened at ({reason}): choose another with --host and --port."
         ) from error
-
-
-def _shown_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

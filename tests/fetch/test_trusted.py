@@ -13,10 +13,10 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from local_server import LocalServer, respond
 
 from diptych.errors import FetchError
 from diptych.fetch import download
+from local_server import LocalServer, respond
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

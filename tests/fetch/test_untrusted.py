@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from local_server import LocalServer, respond
 
 from diptych.errors import FetchError
 from diptych.fetch import fetch_bytes
 from diptych.fetch.untrusted import is_public
+from local_server import LocalServer, respond
 
 PUBLIC = "93.184.215.14"
 

@@ -48,7 +48,6 @@ class EmbeddingsRequest(BaseModel):
     user: str | None = Field(None, description="Not used.")
     truncate: bool = Field(False, description="Cut texts that are too long, which are refused otherwise.")
 
-
     @field_validator("input", mode="before")
     @classmethod
     def _holds_no_token_ids(cls, given: object) -> object:

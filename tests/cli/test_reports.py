@@ -19,7 +19,9 @@ def test_a_run_is_summed_up_with_what_could_not_be_read() -> None:
 
 @pytest.mark.parametrize("has_options", [True, False])
 def test_everything_left_out_is_named_or_counted(has_options: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    failures = [Failure(source=Source(f"/{number}\n.jpg", is_file=True), reason="\x1b[2Jempty") for number in range(12)]
+    names = [f"{number}\n.jpg" for number in range(12)]
+    sources = [Source(f"/{name}", root="/", name=name, is_file=True) for name in names]
+    failures = [Failure(source=source, reason="\x1b[2Jempty") for source in sources]
     report = IndexReport(
         failed=12,
         changing=1,

@@ -108,6 +108,17 @@ def test_everything_asks_for_a_key(browser: httpx.Client, path: str) -> None:
     assert response.json()["type"] == "urn:diptych:problem:not-signed-in"
 
 
+def test_openapi_says_how_a_key_is_shown(browser: httpx.Client, client: httpx.Client) -> None:
+    described = browser.get("/openapi.json", headers={"X-API-Key": FIRST}).json()
+    assert described["security"] == [{"bearer": []}, {"key": []}]
+    assert described["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
+    assert described["paths"]["/healthz"]["get"]["security"] == []
+    free = client.get("/openapi.json").json()
+    assert "security" not in free
+    error = free["paths"]["/v1/models"]["get"]["responses"]["default"]["content"]["application/problem+json"]
+    assert free["components"]["schemas"][error["schema"]["$ref"].rpartition("/")[2]]["title"] == "Problem"
+
+
 @pytest.mark.parametrize(
     "path", ["/healthz/", "//healthz", "/healthz/../metrics", "/web/../metrics", "/login/x", "/%6dodels"]
 )

@@ -8,7 +8,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from diptych import __version__
-from diptych.serve import faults, problems
+from diptych.serve import faults, openapi, problems
 from diptych.serve.guards.body import BodyGuard
 from diptych.serve.guards.head import HeadGuard
 from diptych.serve.guards.headers import HeaderGuard
@@ -82,6 +82,7 @@ def build_app(server: Server) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.append(page.files)
+    openapi.install(app, needs_key=not server.access.is_open)
     return app
 
 

@@ -14,34 +14,32 @@ from diptych.library.query import QueryError
 _TYPE = "urn:diptych:problem:"
 _MEDIA_TYPE = "application/problem+json"
 _TEXT = {"type": "string"}
+SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "What is wrong with a request (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {**_TEXT, "examples": [f"{_TYPE}bad-text"]},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": {**_TEXT, "description": "What is wrong, what was got, what to do."},
+        "message": {**_TEXT, "description": "The detail again, for clients written for OpenAI."},
+        "items": {
+            "type": "array",
+            "description": "Those at fault, where several things were sent.",
+            "items": {
+                "type": "object",
+                "properties": {"index": {"type": "integer"}, "field": _TEXT, "detail": _TEXT},
+            },
+        },
+    },
+}
 # What OpenAPI says of every error, in place of FastAPI's own 422.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "Problem details (RFC 9457)",
-        "content": {
-            _MEDIA_TYPE: {
-                "schema": {
-                    "title": "Problem",
-                    "type": "object",
-                    "required": ["type", "title", "status", "detail"],
-                    "properties": {
-                        "type": {**_TEXT, "examples": [f"{_TYPE}bad-text"]},
-                        "title": _TEXT,
-                        "status": {"type": "integer"},
-                        "detail": {**_TEXT, "description": "What is wrong, what was got, what to do."},
-                        "message": {**_TEXT, "description": "The detail again, for clients written for OpenAI."},
-                        "items": {
-                            "type": "array",
-                            "description": "Those at fault, where several things were sent.",
-                            "items": {
-                                "type": "object",
-                                "properties": {"index": {"type": "integer"}, "field": _TEXT, "detail": _TEXT},
-                            },
-                        },
-                    },
-                }
-            }
-        },
+        "content": {_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 }
 

@@ -90,6 +90,7 @@ def test_parquet_without_pyarrow_names_the_install_and_numpy_files_need_none(wor
 
     done = run("export", tmp_path / "out.parquet", "--library", work / "library")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "pyarrow, which is not installed: pip install 'diptych[" in done.stderr
+    assert "needs pyarrow, which is not installed: " in done.stderr
+    assert "pip install 'diptych[library]'" in done.stderr
     assert run("import", work / "out", "--library", tmp_path / "new").stdout == "2 added\n"
     assert np.load(work / "out" / "vectors.npy").shape == (2, 256)

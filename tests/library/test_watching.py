@@ -35,7 +35,9 @@ def wait_for(library: Path, expected: set[str], process: subprocess.Popen[str]) 
     deadline = time.monotonic() + 60
     while not (library / "library.db").exists() or names(library) != expected:
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, names(library)
+        if time.monotonic() > deadline:
+            process.kill()  # or its end would be waited for
+            raise AssertionError(names(library))
         time.sleep(0.1)
 
 

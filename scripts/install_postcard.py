@@ -123,7 +123,8 @@ def card(cards: list[str], measures: str) -> str:
     text = re.sub(
         r"## Measures\n\n.*?\n\n(?=## Limits)", lambda _: f"## Measures\n\n{how}\n\n", training_card, flags=re.S
     )
-    text = text.replace('--labels "dog,cat" --model postcard', '--labels "dog,cat"').replace("--model model", "")
+    text = re.sub(r"^# postcard\S*$", "# postcard", text, count=1, flags=re.M)
+    text = re.sub(r'(--labels "dog,cat") --model \S+', r"\1", text, count=1)  # which it is without a name
     return text.replace("\n## Data\n", f"{NOTE}\n## Data\n", 1)
 
 

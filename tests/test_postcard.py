@@ -49,6 +49,8 @@ def test_it_is_small_and_says_where_it_comes_from() -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["training"], "the resolved config of the run that made it"
     card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "\n# postcard\n" in card
+    assert '\n$ diptych classify photo.jpg --labels "dog,cat"\n' in card
     for word in ("data", "licen", "limit"):
         assert word in card.lower()
 

@@ -17,7 +17,7 @@ const hasRoom = matchMedia("(min-width: 52rem)"); // for the options beside the 
 /** Mounts the Classify view; what it returns is told of the link's parameters. */
 export function mount(element, server) {
   let set = ""; // the stored set that the labels are of, until one is changed
-  const pictures = createPicturePanel({ onChange: () => update({ now: true }), onRefused: say, mostPixels: async () => (await server.facts()).limits.pixels });
+  const pictures = createPicturePanel(server, { onChange: () => update({ now: true }), onRefused: say });
   const labels = createLabelField({ id: "labels", onChange: () => edited() });
   const template = createTemplateField({ id: "template", onChange: () => edited() });
   const each = make("input", { type: "checkbox", id: "each", on: { change: () => update({ now: true }) } });

@@ -1,9 +1,6 @@
 // Pictures from the user: dropped, pasted or picked.
 import { icon, make } from "./dom.js";
 
-const LARGEST_SENT = 1_500_000; // bytes: above this a picture is made smaller before it is sent
-const SIDE = 1024; // pixels: several times what any model sees
-
 /** Calls `onFiles` with the picture files that are dropped or pasted, anywhere on the page, while `element` is in sight.
  *
  * The element has the class `dropping` while something hovers. `onRefused` is told, in words, of what is no picture.
@@ -75,39 +72,4 @@ export function pictureButton(label, onFiles, { multiple = true, className = "",
     text,
   );
   return make("span", { className: "picture-button" }, button, input);
-}
-
-/** A picture ready to be sent: its name, `uri` (a data URI for the server) and `preview` (for an img element). */
-export async function readPicture(file) {
-  const name = file.name || "pasted picture";
-  const typed = file.type ? file : new Blob([file], { type: "image/heic" }); // a system may not know the newer formats
-  const small = file.size > LARGEST_SENT ? await smaller(typed) : typed;
-  return { name, uri: await dataUri(small), preview: URL.createObjectURL(small) };
-}
-
-// A format that the browser cannot decode goes to the server as it is.
-async function smaller(file) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file);
-  } catch {
-    return file;
-  }
-  const scale = Math.min(1, SIDE / Math.min(bitmap.width, bitmap.height));
-  const canvas = make("canvas", { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) });
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = "#fff"; // JPEG has no transparency
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  bitmap.close();
-  return new Promise((resolve) => canvas.toBlob((blob) => resolve(blob ?? file), "image/jpeg", 0.92));
-}
-
-function dataUri(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result));
-    reader.addEventListener("error", () => reject(reader.error));
-    reader.readAsDataURL(blob);
-  });
 }

@@ -1,7 +1,7 @@
 // Pictures to look at: one in large, the others in a strip beneath it.
 import { iconButton, make } from "./dom.js";
-import { pictureButton, readPicture } from "./dropzone.js";
-import { fitPicture } from "./picture_limit.js";
+import { pictureButton } from "./dropzone.js";
+import { readPicture } from "./picture.js";
 import { paintSample } from "./sample.js";
 
 const touches = matchMedia("(hover: none) and (pointer: coarse)"); // nothing is dropped there, and hardly pasted
@@ -9,9 +9,8 @@ const touches = matchMedia("(hover: none) and (pointer: coarse)"); // nothing is
 /** A panel of pictures: `element`, `add(files)`, `removeChosen()` and `chosen()`, { name, uri, preview } or null.
  *
  * `onChange()` is called when another picture is chosen or none is left, `onRefused(text)` of what cannot be read.
- * `mostPixels()` promises how many the server takes of a picture: one of more is made smaller.
  */
-export function createPicturePanel({ onChange, onRefused, mostPixels }) {
+export function createPicturePanel(server, { onChange, onRefused }) {
   const pictures = [];
   let chosen = null;
 
@@ -39,8 +38,7 @@ export function createPicturePanel({ onChange, onRefused, mostPixels }) {
   }
 
   async function add(files) {
-    const most = await mostPixels().catch(() => Infinity); // a server that does not answer says so when it is asked
-    const read = await Promise.allSettled(files.map(async (file) => readPicture(await fitPicture(file, most))));
+    const read = await Promise.allSettled(files.map((file) => readPicture(file, server)));
     const added = read.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
     if (added.length < files.length) onRefused("A file could not be read.");
     if (!added.length) return;

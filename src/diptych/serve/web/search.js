@@ -1,10 +1,10 @@
 // The Search view. Its state is in the link: what the user does changes the link, and the link says what is shown.
 import { createChips } from "./chips.js";
 import { make } from "./dom.js";
-import { readPicture, receivePictures } from "./dropzone.js";
+import { receivePictures } from "./dropzone.js";
 import { createFilters } from "./filters.js";
 import { emptyLibrary, noLibrary } from "./library_states.js";
-import { fitPicture } from "./picture_limit.js";
+import { readPicture } from "./picture.js";
 import { isEmpty, readState, writeState } from "./query.js";
 import { createResults } from "./results.js";
 import { createSearchBox } from "./search_box.js";
@@ -44,20 +44,10 @@ export function mount(element, server) {
     else if (again && shown === String(params)) run();
   }
 
-  async function mostPixels() {
-    try {
-      return (await server.facts()).limits.pixels;
-    } catch {
-      return Infinity; // a server that does not answer says so when it is asked to search
-    }
-  }
-
   async function addPictures(files) {
     try {
       const terms = [];
-      const most = await mostPixels();
-      const read = async (file) => readPicture(await fitPicture(file, most));
-      for (const picture of await Promise.all(files.map(read))) {
+      for (const picture of await Promise.all(files.map((file) => readPicture(file, server)))) {
         const value = `${Date.now().toString(36)}${pictures.size}`;
         pictures.set(value, picture);
         terms.push({ kind: "picture", value, sign: 1, weight: 1 });

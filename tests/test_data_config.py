@@ -21,7 +21,8 @@ ONE = {"path": "a.csv"}
         ({"sources": [{**ONE, "templates": []}]}, r"templates must hold at least one prompt"),
         ({"sources": [{**ONE, "templates": ["a photo"]}]}, r"each of the templates needs {} where .*, got 'a photo'"),
         ({"sources": [ONE], "epoch_samples": 0}, r"epoch_samples must be 1 or more, got 0"),
-        ({"sources": [ONE], "workers": -1}, r"workers must be 0 or more, got -1"),
+        ({"sources": [ONE], "workers": -1}, r"workers must be from 0 to 256, got -1"),
+        ({"sources": [ONE], "workers": 2000}, r"workers must be from 0 to 256, got 2000"),
         ({"sources": [ONE], "bad_sample_limit": 2}, r"bad_sample_limit must be from 0 to 1, got 2"),
         (
             {"sources": [ONE], "augment": {"min_scale": 0}},

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
+MOST_WORKERS = 256  # of a training process, each of about 150 MB: a slip of the hand must not bring a machine down
+
 SourceFormat = Literal["auto", "webdataset", "parquet", "table", "folder"]
 
 
@@ -77,7 +79,7 @@ class DataConfig:
             self.epoch_samples is None or self.epoch_samples >= 1,
             f"epoch_samples must be 1 or more, got {self.epoch_samples}",
         )
-        _require(self.workers >= 0, f"workers must be 0 or more, got {self.workers}")
+        _require(0 <= self.workers <= MOST_WORKERS, f"workers must be from 0 to {MOST_WORKERS}, got {self.workers}")
         limit = self.bad_sample_limit
         _require(0 <= limit <= 1, f"bad_sample_limit must be from 0 to 1, got {limit}")
 

@@ -3,30 +3,20 @@
 import base64
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from diptych.demo.photographs import find_photographs
+from metric_samples import read_samples
 from serve_command import ServeCommand
 
 
-def read(client: httpx.Client) -> dict[str, float]:
-    """Every sample by its name and labels."""
-    samples = {}
-    for family in text_string_to_metric_families(client.get("/metrics").text):
-        for sample in family.samples:
-            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
-            samples[f"{sample.name}{{{labels}}}"] = sample.value
-    return samples
-
-
 def test_work_is_counted(client: httpx.Client) -> None:
-    before = read(client)
+    before = read_samples(client)
     photo = base64.b64encode(next(iter(find_photographs())).read_bytes()).decode()
     ask = {"input": [{"image": photo}, "a dog that is counted"]}
     for _ in range(2):
         assert client.post("/v1/embeddings", json=ask).status_code == 200
     assert client.get("/v1/nothing/17").status_code == 404
-    after = read(client)
+    after = read_samples(client)
     grown = {name: after[name] - before.get(name, 0) for name in after}
     embeddings = "method=POST,route=/v1/embeddings"
     assert grown[f"diptych_requests_total{{{embeddings},status=200}}"] == 2
@@ -42,18 +32,18 @@ def test_work_is_counted(client: httpx.Client) -> None:
 
 
 def test_refusals_are_counted_by_their_status(client: httpx.Client) -> None:
-    before = read(client)
+    before = read_samples(client)
     client.get("/v1/models", headers={"Host": "evil.example"})
     client.post("/v1/embeddings", content=b"[" + b"1," * 50_000 + b"1]")
-    after = read(client)
+    after = read_samples(client)
     for name in ("method=GET,route=/v1/models,status=403", "method=POST,route=/v1/embeddings,status=413"):
         assert after[f"diptych_requests_total{{{name}}}"] - before.get(f"diptych_requests_total{{{name}}}", 0) == 1
 
 
 def test_no_request_can_add_a_series_of_its_own(client: httpx.Client, served: ServeCommand) -> None:
-    before = len(read(client))
+    before = len(read_samples(client))
     for i in range(50):
         client.get(f"/v1/unknown/{i}")
         client.get(f"/v1/models/{i}")
         client.get(f"/web/{i}")
-    assert len(read(client)) < before + 60
+    assert len(read_samples(client)) < before + 60

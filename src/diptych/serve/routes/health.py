@@ -10,11 +10,12 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from diptych.serve import logs
 from diptych.serve.problems import Problem
 from diptych.serve.state import Shared
 
 router = APIRouter(tags=["health"])
-_PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 20.0
 
 
 @router.get("/healthz")
@@ -27,15 +28,17 @@ async def is_alive() -> dict[str, str]:
 async def is_ready(server: Shared) -> dict[str, Any]:
     """The model has just encoded a picture and a text, neither from a cache."""
     if server.is_stopping:
-        raise Problem(503, "not-ready", "The server is not ready", "It was told to stop, and takes nothing new.")
+        raise _not_ready("It was told to stop, and takes nothing new.")
     started = time.perf_counter()
+    patience = asyncio.timeout(PATIENCE_SECONDS)
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with patience:
             await server.engine.check(_grey_picture())
-    except TimeoutError:
-        raise Problem(
-            503, "not-ready", "The server is not ready", f"The model did not answer within {_PATIENCE_SECONDS:g} s."
-        ) from None
+    except Exception as error:
+        if patience.expired():
+            raise _not_ready(f"The model did not answer within {PATIENCE_SECONDS:g} s.") from error
+        logs.write("error", source="readyz", detail="The inference failed.", **logs.describe(error))
+        raise _not_ready("The model failed at a picture and a text: the server's log says where.") from error
     return {"status": "ready", "model": server.model_id, "ms": round(1000 * (time.perf_counter() - started), 1)}
 
 
@@ -47,6 +50,10 @@ async def metrics(server: Shared) -> Response:
     for gate in (server.engine.image_gate, server.engine.text_gate):
         server.metrics.note_waiting(gate.kind, gate.inside)
     return Response(server.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _not_ready(detail: str) -> Problem:
+    return Problem(503, "not-ready", "The server is not ready", detail)
 
 
 @lru_cache(1)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from diptych import __version__
@@ -16,6 +16,7 @@ from diptych.serve.guards.keys import KeyGuard
 from diptych.serve.guards.prefix import PrefixGuard
 from diptych.serve.guards.sites import SiteGuard
 from diptych.serve.logs import RequestLog
+from diptych.serve.problems import Problem
 from diptych.serve.routes import (
     classify,
     embeddings,
@@ -77,13 +78,19 @@ def build_app(server: Server) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )
     app.state.server = server
-    problems.install(app)
-    faults.install(app)
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.append(page.files)
+    problems.install(app, _routes(app))
+    faults.install(app)
     openapi.install(app, needs_key=not server.access.is_open)
     return app
+
+
+def _routes(app: FastAPI) -> list[Route | Mount]:
+    """All routes one by one: FastAPI keeps those of a router folded together."""
+    own = [route for route in app.routes if isinstance(route, Route | Mount)]
+    return own + [route for router in _ROUTERS for route in router.routes if isinstance(route, Route)]
 
 
 def guard(app: FastAPI, server: Server) -> ASGIApp:
@@ -92,10 +99,14 @@ def guard(app: FastAPI, server: Server) -> ASGIApp:
     No body is read before a key was shown, no key is taken from a page of another site, and whoever is refused gets the
     headers and is logged like everybody else.
     """
-    routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, Route)]
     guarded: ASGIApp = BodyGuard(HeadGuard(app), server.config.limits, server.room)
     guarded = KeyGuard(guarded, server.access)
     guarded = SiteGuard(guarded, server.config)
     guarded = HeaderGuard(guarded)
-    guarded = RequestLog(guarded, server.metrics, routes)
+    guarded = RequestLog(guarded, server.metrics, _routes(app))
     return PrefixGuard(guarded, server.config.root_path)
+
+
+def answer_unread(problem: Problem, server: Server) -> ASGIApp:
+    """The answer to what came before it was a request, with the headers and the line in the log that others get."""
+    return RequestLog(HeaderGuard(problem.response()), server.metrics, ())

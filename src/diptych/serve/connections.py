@@ -1,12 +1,15 @@
 """Connections that are slow or silent, send without an end, or are too many, are closed."""
 
 import asyncio
+import sys
+from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from diptych.serve.problems import Problem
+from diptych.serve.unread import SCOPE, large_head, no_http, slow_head
 
 _HEAD_BYTES: Final = 64_000
 _BESIDE_BYTES: Final = 64_000  # within a body and none of it: lengths of chunks, headers after the last
@@ -21,12 +24,13 @@ class GuardedConnection(HttpToolsProtocol):
     head_seconds = 10.0
     rest_seconds = 30.0  # for what is left of a body after its answer
     read_seconds = 60.0  # in which a client reads something of an answer
+    refuse: Callable[[Problem], ASGIApp] = staticmethod(Problem.response)  # the answer to what never was a request
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 (uvicorn's own)
         super().__init__(*arguments, **named)
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = self._beside_bytes = 0
-        self._is_in_body = False
+        self._is_in_body = self._is_refused = False
         self._rest_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
 
@@ -46,6 +50,8 @@ class GuardedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and count those of a head that has not ended."""
+        if self._is_refused:
+            return
         if self._is_in_body:
             self._beside_bytes += len(data)
         else:
@@ -56,7 +62,7 @@ class GuardedConnection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES:
-                self._close(Problem(431, "too-large", "The headers are too large", f"{_HEAD_BYTES:,} bytes at most."))
+                self._refuse(large_head(_HEAD_BYTES))
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -64,8 +70,10 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Its head is there."""
+        """Its head is there. A Problem, which goes through the parser, for one too large that came at once."""
         self._end_head()
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _HEAD_BYTES:
+            raise large_head(_HEAD_BYTES)
         self._is_in_body, self._beside_bytes = True, 0
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_WAITING:
@@ -104,8 +112,11 @@ class GuardedConnection(HttpToolsProtocol):
         self._await_reading()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._close(Problem(400, "no-http", "This is no HTTP request", msg))
+        """Answer what the parser's error, which is being handled, is about."""
+        error = sys.exception()
+        assert error is not None
+        raised = error.__context__  # by what the parser called
+        self._refuse(raised if isinstance(raised, Problem) else no_http(error))
 
     def _await_head(self) -> None:
         if self._head_timer is None:
@@ -140,26 +151,42 @@ class GuardedConnection(HttpToolsProtocol):
         self._head_timer = None
         if self.cycle is not None and not self.cycle.response_complete:
             return self._await_head()  # it has sent something too early, and its answer is still being made
-        self._close(Problem(408, "too-slow", "The headers are too slow", f"{self.head_seconds:g} s at most."))
+        self._refuse(slow_head(self.head_seconds))
 
-    def _close(self, problem: Problem) -> None:
+    def _refuse(self, problem: Problem) -> None:
+        """Answer what is no request, in place of the one whose body it breaks off, and close."""
         self._end_head()
         if self.transport.is_closing():
             return
-        body = orjson.dumps(problem.described())
-        head = (
-            f"HTTP/1.1 {problem.status} {problem.title}\r\ncontent-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self._is_refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self.cycle.response_started:
+                return self.transport.abort()
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.cycle = RequestResponseCycle(
+            scope={**SCOPE, "server": self.server, "client": self.client, "scheme": self.scheme},  # type: ignore[typeddict-item]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
         )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._start_asgi_task(self.cycle, self.refuse(problem))  # type: ignore[arg-type]
 
 
-def connection_type(most: int) -> type[GuardedConnection]:
-    """The connections of a server that takes so many at once."""
+def connection_type(most: int, refuse: Callable[[Problem], ASGIApp]) -> type[GuardedConnection]:
+    """The connections of a server that takes so many at once, and answers what is no request so."""
 
     class Connection(GuardedConnection):
         most_connections = most
+
+    Connection.refuse = staticmethod(refuse)
 
     return Connection
 

@@ -6,11 +6,12 @@ from pydantic import Field
 
 from diptych.serve.checks import check_count, check_texts
 from diptych.serve.config import Limits
+from diptych.serve.problem_types import Slug
 from diptych.serve.problems import Problem
 from diptych.zeroshot import Prompts, resolve_templates, write_prompts
 
 GivenLabels = Annotated[
-    list[str] | dict[str, str | list[str]],
+    list[str] | dict[str, str | Annotated[list[str], Field(min_length=1)]],
     Field(
         description="Names, each once, or an object of names with a phrase or several that describe each. "
         "A form repeats the field, or has names with commas between."
@@ -64,8 +65,8 @@ def _check_for_repeats(labels: list[str]) -> None:
 
 
 def _listed(phrases: str | list[str]) -> list[str]:
-    return [phrases] if isinstance(phrases, str) else phrases or [""]
+    return [phrases] if isinstance(phrases, str) else phrases
 
 
-def _bad(slug: str, title: str, detail: str) -> Problem:
+def _bad(slug: Slug, title: str, detail: str) -> Problem:
     return Problem(422, slug, title, detail)

@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 from starlette.datastructures import Headers
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diptych.serve.guards.prefix import own_path
@@ -47,7 +47,7 @@ class RequestLog:
     Routes go by their patterns, which say nothing of what was asked for.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Sequence[Route]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Sequence[Route | Mount]) -> None:
         self._app, self._metrics, self._routes = app, metrics, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,8 +82,6 @@ class RequestLog:
         route = scope.get("route")
         if route is not None:
             return route.path
-        if path.startswith("/web/"):
-            return "/web"
         return next((each.path for each in self._routes if each.path_regex.match(path)), "none")
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final, get_args
 
 import orjson
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 from diptych.library.query import QueryError
+from diptych.serve.problem_types import Slug
+from diptych.serve.schemas import listed
 
 _TYPE = "urn:diptych:problem:"
 _MEDIA_TYPE = "application/problem+json"
@@ -20,7 +23,7 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {**_TEXT, "examples": [f"{_TYPE}bad-text"]},
+        "type": {"enum": [_TYPE + slug for slug in get_args(Slug)]},
         "title": _TEXT,
         "status": {"type": "integer"},
         "detail": {**_TEXT, "description": "What is wrong, what was got, what to do."},
@@ -50,7 +53,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
     def __init__(
         self,
         status: int,
-        slug: str,
+        slug: Slug,
         title: str,
         detail: str,
         *,
@@ -106,17 +109,19 @@ def as_problem(error: Exception) -> Problem:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of the app answered in this shape."""
+def install(app: FastAPI, routes: Sequence[Route | Mount]) -> None:
+    """Have every error of the app, which has these routes, answered in this shape."""
 
     async def answer(request: Request, error: Exception) -> Response:
         return as_problem(error).response()
 
     async def answer_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        title, detail = _PLAIN.get(error.status_code, ("The request failed", str(error.detail)))
-        slug = title.lower().replace(" ", "-")
-        return Problem(error.status_code, slug, title, detail, headers=error.headers).response()
+        if error.status_code == 405:
+            return _wrong_method(request, routes).response()
+        if error.status_code not in _PLAIN:
+            raise error
+        return _PLAIN[error.status_code].response()
 
     app.add_exception_handler(Problem, answer)
     app.add_exception_handler(QueryError, answer)
@@ -124,7 +129,19 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, answer_http)
 
 
-_PLAIN = {
-    404: ("Not found", "There is nothing here: /openapi.json lists what there is."),
-    405: ("Wrong method", "This address takes another method: the Allow header names it."),
+_PLAIN: Final = {
+    400: invalid("The body cannot be read: send JSON in UTF-8, without long numbers or many lists within each other."),
+    404: Problem(404, "not-found", "Not found", "There is nothing here: /openapi.json lists what there is."),
 }
+_OF_FILES: Final = ("GET",)
+
+
+def _wrong_method(request: Request, routes: Sequence[Route | Mount]) -> Problem:
+    """With the methods of all routes that the address has: Starlette names those of the first."""
+    scope = request.scope
+    prefix = scope.get("app_root_path", scope["root_path"])  # a mount puts itself before the latter
+    here = [route for route in routes if route.path_regex.match(scope["path"].removeprefix(prefix))]
+    methods = {method for route in here for method in getattr(route, "methods", _OF_FILES)}
+    allowed = sorted(methods | {"HEAD"} if "GET" in methods else methods)
+    detail = f"This address takes no {scope['method']}: send {listed(allowed)}."
+    return Problem(405, "wrong-method", "Wrong method", detail, headers={"Allow": ", ".join(allowed)})

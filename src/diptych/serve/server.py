@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -15,7 +16,7 @@ from diptych.library.paths import default_folder
 from diptych.library.walk import LIBRARY_FILE
 from diptych.serve import logs
 from diptych.serve.addresses import shown_addresses
-from diptych.serve.app import build_app, guard
+from diptych.serve.app import answer_unread, build_app, guard
 from diptych.serve.config import ServeConfig
 from diptych.serve.connections import connection_type, make_room
 from diptych.serve.engine import Engine
@@ -25,6 +26,7 @@ from diptych.serve.metrics import Metrics
 from diptych.serve.state import Server
 
 _KEEP_ALIVE_SECONDS = 75  # longer than proxies keep theirs, so that they are the ones to close
+_LOCKED_SECONDS = 5.0  # that a start waits for a library; commits, of an indexing run too, take far less
 _GRACE_SECONDS = 60  # for what was accepted before a stop
 
 
@@ -39,7 +41,7 @@ def serve(config: ServeConfig, *, say_ready: Callable[[str], None]) -> None:
         address = shown_addresses(config.host, sock.getsockname()[1], config.root_path)
         settings = uvicorn.Config(
             guard(build_app(server), server),
-            http=connection_type(make_room()),
+            http=connection_type(make_room(), partial(answer_unread, server=server)),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -64,7 +66,9 @@ def make_server(config: ServeConfig) -> Server:
         raise DiptychError("--root names folders for a photo library, and there is none: give --library FOLDER.")
     name = config.model or POSTCARD
     if library is not None:
-        with PhotoLibrary.open(library, model=config.model, create_missing=config.library is not None) as opened:
+        with PhotoLibrary.open(
+            library, model=config.model, create_missing=config.library is not None, patience_seconds=_LOCKED_SECONDS
+        ) as opened:
             name = opened.model_name
     # On the thread that computes with all cores, where loading has already gathered its helpers.
     loading = all_cores_thread().submit(load, name, device=config.device, dtype=config.dtype)  # type: ignore[arg-type]

@@ -25,8 +25,9 @@ def slow_head(seconds: float) -> Problem:
 
 def no_http(error: BaseException) -> Problem:
     """The problem of what the parser does not take, with its own word for it, which repeats nothing that was sent."""
+    reason = "the address is none" if error.__context__ else str(error).lower()
     detail = (
-        f"This cannot be read as HTTP/1.1 ({str(error).lower()}): ask by http, for TLS is a proxy's to bring, with a "
+        f"This cannot be read as HTTP/1.1 ({reason}): ask by http, for TLS is a proxy's to bring, with a "
         "method of HTTP in capitals, and with an address whose spaces and characters beyond ASCII are percent-encoded."
     )
     return Problem(400, "no-http", "This is no HTTP request", detail)

@@ -32,11 +32,14 @@ class TooManyPixelsError(ImageError):
 
 
 class TextTooLongError(DiptychError, ValueError):
-    """Texts of more tokens than the model's context holds, where cutting was not allowed; `indices` says which."""
+    """Texts of more tokens than the model's context holds, where cutting was not allowed.
 
-    def __init__(self, message: str, *, indices: Sequence[int] = ()) -> None:
+    `indices` says which, `tokens` how many the first of them has, `context_length` how many the model reads.
+    """
+
+    def __init__(self, message: str, *, indices: Sequence[int], tokens: int, context_length: int) -> None:
         super().__init__(message)
-        self.indices = tuple(indices)
+        self.indices, self.tokens, self.context_length = tuple(indices), tokens, context_length
 
 
 class FetchError(DiptychError):

@@ -234,7 +234,6 @@ def test_one_photo_alone_is_judged_as_twenty_are(library: Path) -> None:
     [
         (["--camera", "Leica"], "no photo is left by the filters."),
         (["--format", "heic"], "no photo is left by the filters: there is no heic, only JPEG."),
-        (["--field", "brand=a"], "no photo is left by the filters: there is no column 'brand', only none at all."),
         (["--folder", "/nowhere"], "filters: no photo lies under /nowhere, only under PHOTOS."),
         (["--skip", "7"], "3 photos are found in all: --skip 7 leaves none."),
         (["--skip", "7", "--min-relevance", "0"], "3 photos are found in all: --skip 7 leaves none."),
@@ -259,6 +258,13 @@ def test_words_need_no_quotes_and_relevance_may_be_asked_for(library: Path) -> N
     assert diptych("search", "a", "cat", "--format", "jpg", "--paths", "--library", library).stdout.count("\n") == 3
 
 
+def test_words_beyond_what_the_model_reads_are_refused_and_not_cut(library: Path) -> None:
+    done = diptych("search", "a dog", "+", "a cat and " * 60, "--library", library)
+    assert (done.returncode, done.stdout) == (1, "")
+    said = "The words that begin 'a cat and a cat and a cat and a cat and ' have 182 tokens, and the model reads 77"
+    assert done.stderr == f"diptych: {said}: shorten them.\n"
+
+
 def test_of_a_catalogue_the_row_is_told(library: Path, tmp_path: Path) -> None:
     table, own = tmp_path / "products.csv", tmp_path / "library"
     rows = [
@@ -276,7 +282,8 @@ def test_of_a_catalogue_the_row_is_told(library: Path, tmp_path: Path) -> None:
     (labelled, *_) = json.loads(diptych("label", own, "--labels", "cat,rocket", "--json", "--library", own).stdout)
     assert labelled["key"] == "0"
     done = diptych("search", "a rocket", "--field", "brand=x", "--library", own)
-    assert done.stderr.endswith("there is no column 'brand', only price, sku, title.\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "diptych: There is no column 'brand': known are price, sku, title.\n"
     mistaken = diptych("index", "--table", table, "--image-column", "picture", "--library", own)
     assert (mistaken.returncode, mistaken.stderr.count("\n")) == (1, 1)
     assert "has no column 'picture'" in mistaken.stderr
@@ -289,6 +296,13 @@ def test_of_a_catalogue_the_row_is_told(library: Path, tmp_path: Path) -> None:
         ([], "Say what to find, in words"),
         (["cat", "--json", "--paths"], "Give --json or --paths, not both"),
         (["cat", "--field", "brand"], "'brand' is no filter on a column"),
+        (["cat", "--field", "brand=a"], "There is no column 'brand': known are none: they come with a table"),
+        (["cat", "--format", "xyz"], "There is no format 'xyz': known are JPEG, 3FR, "),
+        (
+            ["cat", "--since", "2024-02-30"],
+            "since must be a date such as 2024, 2024-05 or 2024-05-31, got '2024-02-30'.",
+        ),
+        (["cat", "--since", "2024", "--until", "2023"], "No time is since 2024 and until 2023: the earlier is since."),
         (["cat", "--html", "sheet.txt"], "sheet.txt must end in .html or .htm."),
     ],
 )

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from diptych.images import PICTURE_SUFFIXES
 from diptych.library.field_filters import OPERATORS, FieldFilter, parse_field_filter
-from diptych.library.filters import Filters
+from diptych.library.filters import FilterError, Filters, check_names
+from diptych.library.raw import RAW_SUFFIXES
+from diptych.library.video import VIDEO_SUFFIXES
 
 PRODUCTS: list[dict[str, Any]] = [
     {"brand": "Acme", "price": 19.9, "colour": "red", "sold": True, "tags": ["summer", "Beach"]},
@@ -162,7 +165,7 @@ def test_the_longest_part_is_looked_for() -> None:
 
 @pytest.mark.parametrize(
     ("name", "rows"),
-    [("jpg", [1, 2]), ("JPEG", [1, 2]), ("mpo", [2]), ("tif", [3]), ("heic", [4]), ("Png", [5]), ("jpe", [])],
+    [("jpg", [1, 2]), ("JPEG", [1, 2]), ("mpo", [2]), ("tif", [3]), ("heic", [4]), ("Png", [5]), ("jpe", [1, 2])],
 )
 def test_formats_have_the_names_that_files_have(name: str, rows: list[int]) -> None:
     database = sqlite3.connect(":memory:")
@@ -171,3 +174,67 @@ def test_formats_have_the_names_that_files_have(name: str, rows: list[int]) -> N
     database.executemany("INSERT INTO photos (format) VALUES (?)", [(each,) for each in formats])
     condition, values = Filters(format=name).sql()
     assert [row[0] for row in database.execute(f"SELECT id FROM photos WHERE {condition}", values)] == rows
+
+
+@pytest.mark.parametrize("date", ["2024", "2024-02", "2024-02-29", "2024-12-31T23", "0001", "2024-12-31T23:59:59"])
+def test_a_date_of_the_calendar_is_taken(date: str) -> None:
+    assert Filters(since=date).since == Filters(until=date).until == date
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["2024-13", "2024-00", "2024-02-30", "2023-02-29", "2024-04-31", "0000", "2024-05-31T24", "2024-05-31T18:60"]
+    + ["2024-05-31T18:20:60", "24", "2024-5", "31.5.2024", "yesterday", "", "2024-05-31 18:20", "٢٠٢٤"],
+)
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_date_that_is_in_no_calendar_is_refused(name: str, date: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        Filters(**{name: date})
+    assert str(caught.value) == f"{name} must be a date such as 2024, 2024-05 or 2024-05-31, got {date!r}."
+
+
+@pytest.mark.parametrize(
+    ("since", "until"), [("2024", "2023"), ("2024-06", "2024-05"), ("2024-06-01", "2024-05"), ("2024", "2023-12-31")]
+)
+def test_an_end_before_the_beginning_is_said(since: str, until: str) -> None:
+    with pytest.raises(FilterError, match=f"^No time is since {since} and until {until}: the earlier is since.$"):
+        Filters(since=since, until=until)
+
+
+@pytest.mark.parametrize(("since", "until"), [("2024-05-31", "2024"), ("2024", "2024-01"), ("2024-05", "2024-05")])
+def test_a_time_within_another_is_no_contradiction(since: str, until: str) -> None:
+    assert Filters(since=since, until=until)
+
+
+def judge(filters: Filters, *, formats: list[str], columns: list[str]) -> str:
+    """What is said of names that there are not."""
+    with pytest.raises(FilterError) as caught:
+        check_names(filters, formats=lambda: formats, columns=lambda: columns)
+    return str(caught.value)
+
+
+def test_a_column_that_there_is_not_is_named_with_the_nearest() -> None:
+    named = Filters(fields=(parse_field_filter("price<5"), parse_field_filter("Color=red")))
+    assert judge(named, formats=[], columns=["price", "colour"]) == (
+        "There is no column 'Color': did you mean colour? Known are price, colour."
+    )
+    nothing = Filters(fields=(parse_field_filter("nosuch=x"),))
+    assert judge(nothing, formats=[], columns=["price"]) == "There is no column 'nosuch': known are price."
+    assert judge(nothing, formats=[], columns=[]) == (
+        "There is no column 'nosuch': known are none: they come with a table that is indexed."
+    )
+    many = [f"column {number}" for number in range(30)]
+    assert judge(nothing, formats=[], columns=many).endswith("column 22, column 23 and 6 more.")
+    check_names(named, formats=list, columns=lambda: ["price", "Color"])
+
+
+def test_a_format_that_nothing_is_read_of_is_named_with_the_known_ones() -> None:
+    said = judge(Filters(format="jpgg"), formats=["PNG", "SGI"], columns=[])
+    assert said.startswith("There is no format 'jpgg': did you mean JPG? Known are PNG, SGI, 3FR, 3G2, ")
+    assert "\n" not in said
+    check_names(Filters(format="sgi"), formats=lambda: ["SGI"], columns=list)
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES | RAW_SUFFIXES | VIDEO_SUFFIXES))
+def test_what_files_are_called_is_a_format_whatever_the_library_has(suffix: str) -> None:
+    check_names(Filters(format=suffix[1:]), formats=list, columns=list)

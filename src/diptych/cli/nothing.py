@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from diptych.library.query import Term
     from diptych.library.search import Hit
 
-_NAMED: Final = 12  # formats or columns in one line
+_NAMED: Final = 12  # formats or folders in one line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +78,6 @@ def _missing(library: "PhotoLibrary", filters: "Filters") -> Iterator[str]:
     if filters.folder is not None and not library.count(Filters(folder=filters.folder)):
         roots = [str(root.path) for root in library.roots()]
         yield f"no photo lies under {one_line(str(filters.folder))}, only under {_listed(roots)}"
-    if filters.fields:
-        names = library.field_names()
-        for name in dict.fromkeys(field.name for field in filters.fields):
-            if name not in names:
-                yield f"there is no column {name!r}, only {_listed(names)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -100,7 +100,12 @@ def token_ids(texts: Iterable[str], tokenizer: Tokenizer, context_length: int, o
             f"(the first, at {first}, has {len(batch[first])}: {texts[first][:60]!r})"
         )
         if on_long == "error":
-            raise TextTooLongError(f"{message}. Shorten them, or leave on_long out to cut them.", indices=too_long)
+            raise TextTooLongError(
+                f"{message}. Shorten them, or leave on_long out to cut them.",
+                indices=too_long,
+                tokens=len(batch[first]),
+                context_length=context_length,
+            )
         if on_long == "warn":
             warnings.warn(f"{message}; they were cut. To raise instead: on_long='error'.", stacklevel=6)
         batch = [cut(ids, context_length, tokenizer.end_token) for ids in batch]

@@ -13,11 +13,16 @@ from diptych.library.schema import MIGRATIONS, VERSION
 from diptych.library.walk import LIBRARY_FILE
 
 _APPLICATION: Final = 0x44495054  # "DIPT" in the file's header, so that no other database is taken for a library
-_PATIENCE_SECONDS: Final = 10.0  # for a lock that another process holds for one commit
+PATIENCE_SECONDS: Final = 10.0
+"""How long a lock is waited for, by default: who writes to a library holds it for one commit."""
 
 
 class LibraryError(DiptychError):
     """A library that is not there, not one, damaged, of a later version, or held by another process."""
+
+
+class LibraryBusyError(LibraryError):
+    """A library whose database another process has locked for longer than is waited."""
 
 
 class NoVectorsError(LibraryError):
@@ -37,10 +42,13 @@ def create(folder: Path) -> None:
         descriptor = os.open(folder / LIBRARY_FILE, os.O_CREAT | os.O_RDWR, 0o600)
         os.close(descriptor)
     except OSError as error:
-        raise LibraryError(f"{folder} cannot hold a library ({(error.strerror or str(error)).lower()}).") from error
+        reason = (error.strerror or str(error)).lower()
+        raise LibraryError(
+            f"{folder} cannot hold a library ({reason}): give a folder that can be written to."
+        ) from error
 
 
-def connect(folder: Path) -> sqlite3.Connection:
+def connect(folder: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit mode, for one thread; its rows are `sqlite3.Row`.
 
     Raises LibraryError where there is no library, or none that this version can use.
@@ -49,7 +57,7 @@ def connect(folder: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise LibraryError(f"There is no library in {folder}: `diptych index FOLDER` makes one.")
     try:
-        database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)
+        database = sqlite3.connect(path, timeout=patience_seconds, isolation_level=None)
     except sqlite3.Error as error:
         raise LibraryError(f"{path} cannot be opened ({error}).") from error
     try:
@@ -114,14 +122,34 @@ def _pragma(database: sqlite3.Connection, name: str) -> int:
     return int(database.execute(f"PRAGMA {name}").fetchone()[0])
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether it says that another process has the database locked."""
+    if isinstance(error, sqlite3.OperationalError):
+        return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(error, LibraryBusyError)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code; 0 for what Python's module finds itself."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _unwritable(database: sqlite3.Connection, error: sqlite3.OperationalError) -> LibraryError:
     path = database.execute("PRAGMA database_list").fetchone()[2]
-    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+    if is_busy(error):
+        return _busy(path)
+    if _code(error) == sqlite3.SQLITE_FULL:
         return LibraryError(f"{path} cannot grow: its disk is full. What was committed is kept; make room and go on.")
     return LibraryError(f"{path} cannot be written now ({error}).")
 
 
 def _unusable(path: Path, error: sqlite3.DatabaseError) -> LibraryError:
-    if isinstance(error, sqlite3.OperationalError):  # locked, read-only, no space
+    if is_busy(error):
+        return _busy(path)
+    if isinstance(error, sqlite3.OperationalError):  # read-only, no space
         return LibraryError(f"{path} cannot be used now ({error}).")
     return LibraryError(f"{path} is damaged ({error}): put a copy of it back, or move it away and index again.")
+
+
+def _busy(path: Path | str) -> LibraryError:
+    return LibraryBusyError(f"{path} is locked by another program: wait until that is done, or end it.")

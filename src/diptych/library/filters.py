@@ -1,18 +1,26 @@
 """Which photos may be found at all: folder, time, camera, size, place, format, columns of a catalogue, as SQL."""
 
+import difflib
 import math
 import os
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from diptych.library.field_filters import FieldFilter
+from diptych.library.formats import known_formats, meant_formats
 from diptych.library.paths import absolute, stored
 
 _EARTH_KM: Final = 6_371.0
-# As people call them, and as Pillow does: a JPEG of several pictures, which many phones write, is an MPO to it.
-_FORMATS: Final = {"JPG": ("JPEG", "MPO"), "JPEG": ("JPEG", "MPO"), "TIF": ("TIFF",), "HEIC": ("HEIF",)}
+_NAMED: Final = 24  # columns or formats in one line
+_LONGEST_NAME: Final = 100  # characters that are repeated
 _DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?", re.ASCII)
+
+
+class FilterError(ValueError):
+    """Filters that no photo could pass; its text is one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +59,13 @@ class Filters:
     where: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("since", "until"):
-            value = getattr(self, name)
-            if value is not None and not _DATE.fullmatch(value):
-                raise ValueError(f"{name} must be a date such as 2024, 2024-05 or 2024-05-31, got {value!r}")
+        for name, value in (("since", self.since), ("until", self.until)):
+            if value is not None and not _is_date(value):
+                raise FilterError(f"{name} must be a date such as 2024, 2024-05 or 2024-05-31, got {value[:40]!r}.")
+        if self.since is not None and self.until is not None:
+            common = min(len(self.since), len(self.until))
+            if self.since[:common] > self.until[:common]:
+                raise FilterError(f"No time is since {self.since} and until {self.until}: the earlier is since.")
 
     def __bool__(self) -> bool:
         return self != Filters()
@@ -80,7 +91,7 @@ class Filters:
         if self.camera is not None:
             parts.append(("instr(lower(photos.camera), lower(?)) > 0", (self.camera,)))
         if self.format is not None:
-            formats = _FORMATS.get(self.format.upper(), (self.format.upper(),))
+            formats = meant_formats(self.format)
             parts.append((f"photos.format IN ({', '.join('?' * len(formats))})", formats))
         if self.min_side is not None:
             parts.append(("min(photos.width, photos.height) >= ?", (self.min_side,)))
@@ -93,6 +104,22 @@ class Filters:
         return parts
 
 
+def check_names(filters: Filters, *, formats: Callable[[], list[str]], columns: Callable[[], list[str]]) -> None:
+    """FilterError for a column that no photo has, and for a format that neither a photo has nor is read at all.
+
+    `formats` and `columns` list those that the photos have.
+    """
+    if filters.fields:
+        held = columns()
+        for field in filters.fields:
+            if field.name not in held:
+                raise FilterError(_unknown("column", field.name, held))
+    if filters.format is not None:
+        meant, known = set(meant_formats(filters.format)), known_formats()
+        if not meant & known and not meant & set(held := formats()):
+            raise FilterError(_unknown("format", filters.format, [*held, *sorted(known - set(held))]))
+
+
 def distance_km(
     latitude: float | None, longitude: float | None, other_latitude: float, other_longitude: float
 ) -> float | None:
@@ -103,3 +130,25 @@ def distance_km(
     across = math.radians(longitude - other_longitude)
     half = math.sin((north - south) / 2) ** 2 + math.cos(north) * math.cos(south) * math.sin(across / 2) ** 2
     return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(half)))
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is a moment of the calendar, or as much of one as there is."""
+    if not _DATE.fullmatch(text):
+        return False
+    parts = [int(part) for part in re.findall(r"\d+", text)]
+    try:
+        datetime(*parts, *(1, 1)[len(parts) - 1 :])  # type: ignore[arg-type]
+    except ValueError:
+        return False
+    return True
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """That there is none of this name, with the nearest and those that there are."""
+    cases = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name[:_LONGEST_NAME].lower(), cases, 1)
+    asked = f"did you mean {cases[near[0]]}? Known" if near else "known"
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+    listed = ", ".join(known[:_NAMED]) or "none: they come with a table that is indexed"
+    return f"There is no {kind} {name[:_LONGEST_NAME]!r}: {asked} are {listed}{more}."

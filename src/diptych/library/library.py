@@ -15,12 +15,12 @@ from diptych.checkpoints.postcard import POSTCARD
 from diptych.encode.encoder import Encoder, Features
 from diptych.library import photos, upkeep
 from diptych.library.background import Background, has_relevance, open_background
-from diptych.library.database import LibraryError, NoVectorsError, connect, create
+from diptych.library.database import PATIENCE_SECONDS, LibraryError, NoVectorsError, connect, create
 from diptych.library.duplicates import Duplicates, find_duplicates
 from diptych.library.embedding_files import open_embeddings
 from diptych.library.encoders import Encoders
 from diptych.library.exporting import export_library, exported_model
-from diptych.library.filters import Filters
+from diptych.library.filters import Filters, check_names
 from diptych.library.importing import ImportReport, Place, import_embeddings
 from diptych.library.indexing import IndexReport, index
 from diptych.library.kept_lists import KeptLists
@@ -76,16 +76,19 @@ class PhotoLibrary:
         device: str = "auto",
         dtype: str = "auto",
         create_missing: bool = False,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> Self:
         """The library in `folder`, by default the user's own; LibraryError where there is none.
 
         `model`, as `diptych.load` takes it, is what it indexes and searches with: by default what was added last, in an
-        empty library the model in the package. `encoder` is that model, where it is loaded already.
+        empty library the model in the package. `encoder` is that model, where it is loaded already. What another
+        process has locked is waited for `patience_seconds` long, then LibraryBusyError.
         """
         path = default_folder() if folder is None else Path(folder).expanduser()
         if create_missing:
             create(path)
-        return cls(path, connect(path), model=model, encoder=encoder, device=device, dtype=dtype)
+        database = connect(path, patience_seconds=patience_seconds)
+        return cls(path, database, model=model, encoder=encoder, device=device, dtype=dtype)
 
     def __enter__(self) -> Self:
         return self
@@ -146,16 +149,17 @@ class PhotoLibrary:
         """The photos nearest to a query, best first, with their cosines; `skip` pages through them.
 
         `threshold` is the least cosine; `min_relevance` the least relevance, for queries of words alone. `where` is SQL
-        over the table `photos`, beside the typed `filters`. Raises QueryError for a query that says nothing, and
-        LibraryError where the library holds no vectors of the model.
+        over the table `photos`, beside the typed `filters`. Raises QueryError for a query that says nothing,
+        TextTooLongError for words beyond the model's context, FilterError for columns and formats that there are not,
+        and LibraryError where the library holds no vectors of the model.
         """
         if top < 1 or skip < 0:
             raise ValueError(f"top is at least 1 and skip at least 0, got {top} and {skip}.")
         model = self.model()
         terms = parse_query(query) if isinstance(query, str) else tuple(query)
-        vector = query_vector(terms, self._database, model, self.encoder)
-        chosen = filters or Filters()
+        chosen = self._checked(filters)
         allowed = allowed_photos(self._database, replace(chosen, where=where) if where else chosen)
+        vector = query_vector(terms, self._database, model, self.encoder)
         matrix = self._matrix(model)
         background = self._background(model, matrix) if has_relevance(terms) else None
         if min_relevance is not None and background is None:
@@ -183,7 +187,7 @@ class PhotoLibrary:
         """Groups of photos that are the same byte for byte, or of at least so high a cosine with the one to keep."""
         if not 0 < threshold <= 1:
             raise ValueError(f"The threshold is a cosine above 0 and at most 1, got {threshold}.")
-        return find_duplicates(self._database, self._matrix(), threshold=threshold, filters=filters or Filters())
+        return find_duplicates(self._database, self._matrix(), threshold=threshold, filters=self._checked(filters))
 
     def label(
         self,
@@ -202,7 +206,9 @@ class PhotoLibrary:
 
         classifier = build_classifier(self.encoder(items=_BACKGROUND), class_names, templates, progress=True)
         matrix = self._matrix()
-        return label_photos(self._database, matrix, classifier, filters=filters or Filters(), rule=rule or LabelRule())
+        return label_photos(
+            self._database, matrix, classifier, filters=self._checked(filters), rule=rule or LabelRule()
+        )
 
     def moderate(self, policy: "Policy", *, filters: Filters | None = None) -> "Iterator[Moderated]":
         """Each photo with how the categories of a policy fit it, by path, from the vectors that the library holds."""
@@ -210,11 +216,11 @@ class PhotoLibrary:
 
         encoder, model = self.encoder(items=_BACKGROUND), self.model()
         matrix = self._matrix(model)
-        return moderate_photos(self._database, model, matrix, encoder, policy, filters=filters or Filters())
+        return moderate_photos(self._database, model, matrix, encoder, policy, filters=self._checked(filters))
 
     def count(self, filters: Filters | None = None) -> int:
         """How many photos pass the filters, with vectors of the model or without."""
-        return int(photos.select_photos(self._database, "count(*)", filters or Filters())[0][0])
+        return int(photos.select_photos(self._database, "count(*)", self._checked(filters))[0][0])
 
     def formats(self) -> list[str]:
         """The formats of the photos, that of the most first."""
@@ -247,7 +253,7 @@ class PhotoLibrary:
         matrix = self._matrix()
         named = build_names(self.encoder(items=_BACKGROUND), vocabulary)
         return find_clusters(
-            self._database, matrix, named, filters=filters or Filters(), count=count, min_size=min_size
+            self._database, matrix, named, filters=self._checked(filters), count=count, min_size=min_size
         )
 
     def map(
@@ -265,7 +271,7 @@ class PhotoLibrary:
         from diptych.library.map import make_map
         from diptych.library.vocabulary import build_names
 
-        chosen = chosen_photos(self._database, self._matrix(), filters or Filters())
+        chosen = chosen_photos(self._database, self._matrix(), self._checked(filters))
         return make_map(self, chosen, build_names(self.encoder(items=_BACKGROUND), vocabulary), count=count)
 
     def vector(self, photo: int) -> Features:
@@ -326,6 +332,12 @@ class PhotoLibrary:
                 "index again, and only what it lacks is computed."
             )
         return found
+
+    def _checked(self, filters: Filters | None) -> Filters:
+        """The filters. FilterError where they name a column or a format that there is not."""
+        chosen = filters or Filters()
+        check_names(chosen, formats=self.formats, columns=self.field_names)
+        return chosen
 
     def _matrix(self, model: Model | None = None) -> Matrix:
         """The vectors of the model as they are now, mapped once for many searches."""

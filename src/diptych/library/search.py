@@ -11,6 +11,7 @@ import numpy as np
 
 from diptych.calibration import MATCH_THRESHOLD
 from diptych.encode.encoder import Encoder, Features
+from diptych.errors import TextTooLongError
 from diptych.library.background import Background
 from diptych.library.database import NoPhotoError
 from diptych.library.filters import Filters
@@ -23,6 +24,7 @@ from diptych.library.walk import FoundFile
 
 JUDGED: Final = 20
 """How many of the best are looked at, at least, before it is said that nothing matches: the first may be a chance."""
+_SHOWN_CHARACTERS: Final = 40  # of words that are too long
 _GATHERED_SHARE = 0.1  # of the rows: fewer are copied out and compared, more are compared in place
 Numbers = np.ndarray[Any, np.dtype[np.float32]]
 Chosen = np.ndarray[Any, np.dtype[np.bool_]]
@@ -65,10 +67,11 @@ def query_vector(
 ) -> Features:
     """(E,) of unit length: the terms' own unit vectors, each times its weight, added up.
 
-    The encoder is only asked for where words or pictures are to be encoded. QueryError where nothing is left of them.
+    The encoder is only asked for where words or pictures are to be encoded. QueryError where nothing is left of them,
+    TextTooLongError for words beyond its context.
     """
     texts = [term.content.text for term in terms if isinstance(term.content, Words)]
-    of_texts = iter(encoder().encode_texts(texts) if texts else ())
+    of_texts = iter(_encode_words(encoder(), texts) if texts else ())
     total = np.zeros(model.width, np.float64)
     for term in terms:
         vector: Features
@@ -88,6 +91,17 @@ def query_vector(
     if length < 1e-6:
         raise QueryError("The terms of the query cancel each other out: nothing is left to look for.")
     return (total / length).astype(np.float32)
+
+
+def _encode_words(encoder: Encoder, texts: Sequence[str]) -> Features:
+    """(N, E) unit rows. TextTooLongError in the words of a search: what is cut would go on unsaid."""
+    try:
+        return encoder.encode_texts(texts, on_long="error")
+    except TextTooLongError as error:
+        begin = texts[error.indices[0]][:_SHOWN_CHARACTERS]
+        tokens, most = error.tokens, error.context_length
+        message = f"The words that begin {begin!r} have {tokens:,} tokens, and the model reads {most}: shorten them."
+        raise TextTooLongError(message, indices=error.indices, tokens=tokens, context_length=most) from error
 
 
 def picture_vector(encoder: Encoder, path: str) -> Features:

@@ -11,7 +11,9 @@ from typing import Final, TypeVar
 
 from diptych.encode.encoder import Encoder
 from diptych.encode.workers import core_count
-from diptych.library.database import LibraryError, NoPhotoError, NoVectorsError
+from diptych.errors import TextTooLongError
+from diptych.library.database import LibraryError, NoPhotoError, NoVectorsError, is_busy
+from diptych.library.filters import FilterError
 from diptych.library.library import PhotoLibrary
 from diptych.library.walk import LIBRARY_FILE
 from diptych.serve import logs
@@ -21,6 +23,7 @@ T = TypeVar("T")
 _THREADS: Final = 4
 _MOST_WAITING: Final = 256
 _RETRY_SECONDS: Final = 2
+_LOCKED_SECONDS: Final = 2.0  # that a request waits for another program to let go of the database
 
 
 class LibraryThreads:
@@ -72,14 +75,13 @@ class LibraryThreads:
         except NoVectorsError as error:
             detail = "No photo is indexed with this server's model yet: index some first (POST /v1/index)."
             raise Problem(409, "nothing-indexed", "Nothing is indexed", detail) from error
+        except FilterError as error:
+            raise Problem(422, "bad-value", "A value is not as it must be", str(error)) from error
+        except TextTooLongError as error:
+            raise Problem(422, "text-too-long", "A text is too long", str(error)) from error
         except (LibraryError, sqlite3.Error) as error:  # which name files of this machine
             logs.write("error", source="library", detail=str(error))
-            raise Problem(
-                503,
-                "library-unusable",
-                "The library cannot be used",
-                "The photo library cannot be used now: the server's log says why.",
-            ) from error
+            raise _locked() if is_busy(error) else _unusable() from error
 
     def _library(self) -> PhotoLibrary:
         """That of the thread, opened again where another file has taken the place of its database."""
@@ -89,7 +91,7 @@ class LibraryThreads:
             if held is not None:
                 held[1].close()
             self._of_thread.held = held = None
-            opened = PhotoLibrary.open(self.folder, encoder=self._encoder)
+            opened = PhotoLibrary.open(self.folder, encoder=self._encoder, patience_seconds=_LOCKED_SECONDS)
             self._of_thread.held = held = identity, opened
         return held[1]
 
@@ -106,3 +108,13 @@ class LibraryThreads:
         held: tuple[object, PhotoLibrary] | None = getattr(self._of_thread, "held", None)
         if held is not None:
             held[1].close()
+
+
+def _locked() -> Problem:
+    detail = "Another program is writing to the library: try again in a few seconds."
+    return Problem(503, "library-busy", "The library is busy", detail, headers={"Retry-After": "5"})
+
+
+def _unusable() -> Problem:
+    detail = "The photo library cannot be used now: the server's log says why."
+    return Problem(503, "library-unusable", "The library cannot be used", detail)

@@ -7,7 +7,9 @@ from typing import Final
 import numpy as np
 
 from diptych.encode.encoder import Features, OnLong
+from diptych.errors import TextTooLongError
 from diptych.serve.engine import Engine
+from diptych.serve.problems import Problem
 
 TEXTS_AT_ONCE: Final = 256  # more would keep others waiting
 
@@ -32,12 +34,24 @@ class ServedEncoder:
         self._loop = asyncio.get_running_loop()
 
     def encode_texts(self, texts: Iterable[str], *, on_long: OnLong = "warn", progress: bool = False) -> Features:
-        """(N, E) unit rows; what is too long is cut, unless `on_long` is "error"."""
+        """(N, E) unit rows; what is too long is cut, unless `on_long` is "error": TextTooLongError."""
         assert self._loop is not None
         given = list(texts)
         rows = np.empty((len(given), self.embed_dim), np.float32)
         for start in range(0, len(given), TEXTS_AT_ONCE):
             part = slice(start, start + TEXTS_AT_ONCE)
             found = self._engine.encode_texts(given[part], truncate=on_long != "error")
-            rows[part] = asyncio.run_coroutine_threadsafe(found, self._loop).result()
+            try:
+                rows[part] = asyncio.run_coroutine_threadsafe(found, self._loop).result()
+            except Problem as problem:
+                raise _as_encoders_raise(problem, start) from None
         return rows
+
+
+def _as_encoders_raise(problem: Problem, start: int) -> Exception:
+    """The error of an Encoder where a problem is that texts, counted from `start`, are too long; else the problem."""
+    cause = problem.__cause__
+    if not isinstance(cause, TextTooLongError):
+        return problem
+    indices = [start + item["index"] for item in problem.items]
+    return TextTooLongError(str(cause), indices=indices, tokens=cause.tokens, context_length=cause.context_length)

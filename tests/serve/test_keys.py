@@ -1,17 +1,28 @@
 """Keys: where they come from, what they open, and the session that one opens on the page."""
 
+import asyncio
+import hmac
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import BaseRoute, Mount
 
+from diptych import DualEncoder
 from diptych.errors import DiptychError
 from diptych.serve.access import Access, Guesses
+from diptych.serve.app import build_app, guard
 from diptych.serve.config import ServeConfig
+from diptych.serve.engine import Engine
 from diptych.serve.key_sources import read_keys
+from diptych.serve.metrics import Metrics
+from diptych.serve.state import Server
 from serve_command import ServeCommand
 
 FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
@@ -128,6 +139,49 @@ def test_no_other_spelling_of_a_free_path_is_free(locked: ServeCommand, path: st
         assert client.send(request).status_code in (401, 404)
 
 
+FREE = {"/healthz", "/login", "/logout", "/web"}
+
+
+def one_by_one(routes: Iterable[BaseRoute]) -> Iterator[Any]:
+    """All routes: FastAPI keeps those of a router folded together."""
+    for route in routes:
+        folded = getattr(route, "original_router", None)
+        if folded is None:
+            yield route
+        else:
+            yield from one_by_one(folded.routes)
+
+
+def test_every_route_is_behind_the_key_but_those_named_here(encoder: DualEncoder) -> None:
+    config = ServeConfig(api_keys=(FIRST,))
+    metrics = Metrics()
+    engine = Engine(encoder, config.limits, metrics)
+    server = Server(config=config, engine=engine, metrics=metrics, model_id="small", model_name="small")
+    app = build_app(server)
+    asked = [
+        (route.path, method, f"{route.path}/1" if isinstance(route, Mount) else re.sub("{.*?}", "1", route.path))
+        for route in one_by_one(app.routes)
+        for method in sorted(getattr(route, "methods", {"GET"}))
+    ]
+    assert len(asked) > 30
+
+    async def find_free() -> set[str]:
+        transport = httpx.ASGITransport(guard(app, server))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            answers = [(path, await client.request(method, address)) for path, method, address in asked]
+        assert [answer.headers["location"] for path, answer in answers if path == "/"] == ["login"]
+        return {path for path, answer in answers if "www-authenticate" not in answer.headers} - {"/"}
+
+    assert asyncio.run(find_free()) == FREE
+
+
+def test_the_docs_name_what_is_free_of_keys() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
+    said = re.search(r"Everything is behind the key(.*?)\.\s", docs, re.DOTALL)
+    assert said
+    assert {path for path in re.findall(r"`(/\w+)/?`", said[1]) if path != "/metrics"} == FREE
+
+
 def test_the_sign_of_life_and_the_way_in_are_free(browser: httpx.Client) -> None:
     assert browser.get("/healthz").json() == {"status": "alive"}
     login = browser.get("/login")
@@ -148,6 +202,25 @@ def test_other_keys_open_nothing(browser: httpx.Client, key: str) -> None:
     assert browser.get("/v1/models", headers={"X-API-Key": ""}).status_code == 401
     assert browser.get("/v1/models", headers={"Authorization": f"Basic {FIRST}"}).status_code == 401
     assert browser.get("/v1/models", params={"key": FIRST}).status_code == 401
+
+
+KEYS = (FIRST, SECOND, "third-key-0123456789")
+
+
+@pytest.mark.parametrize("given", [*KEYS, "wrong", "", FIRST[:-1]])
+def test_a_key_is_compared_with_all_keys_in_constant_time(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+
+    def watch(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    access = Access(KEYS)
+    monkeypatch.setattr(hmac, "compare_digest", watch)
+    assert access.is_key(given.encode()) == (given in KEYS)
+    # Digests, since the comparison of a short text with a long one ends at once.
+    assert compared == [(sha256(given.encode()).digest(), sha256(key.encode()).digest()) for key in KEYS]
 
 
 def test_nobodys_body_is_read_without_a_key(browser: httpx.Client) -> None:

@@ -1,34 +1,38 @@
 """The tables of docs/serving.md: each refusal as it is said there, each limit, each metric."""
 
+import ast
 import base64
 import io
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 import typer
 from PIL import Image
 
+import diptych.serve
 from diptych.cli.app import app
 from diptych.demo.photographs import find_photographs
 from diptych.serve.config import Limits
 from diptych.serve.metrics import Metrics
+from diptych.serve.problem_types import Slug
 from served_page import agree
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
+SOURCE = Path(diptych.serve.__file__).parent
 PHOTO = next(photo for photo in find_photographs() if photo.name == "rocket.jpg").read_bytes()
 IN_BASE64 = base64.b64encode(PHOTO).decode()
 
 Ask = Callable[[httpx.Client], httpx.Response]
 
 
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the table below a heading, without its first two lines."""
+def rows(heading: str, table: int = 0) -> list[list[str]]:
+    """The cells of a table below a heading, without its first two lines."""
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
+    lines = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)[table].splitlines()
     return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
 
@@ -116,8 +120,32 @@ def test_what_is_refused_is_refused_as_the_page_says(row: list[str], client: htt
     assert agree(detail, problem["detail"]), problem["detail"]
 
 
-def test_every_refusal_is_on_the_page() -> None:
+def test_every_refusal_on_the_page_is_tried() -> None:
     assert [row[0] for row in rows("What is refused")] == list(REFUSALS)
+
+
+def types_on_the_page() -> list[tuple[int, str]]:
+    """Status and type of each row of both tables."""
+    shown = [(row[1], row[2]) for row in rows("What is refused")]
+    more = [(row[1], row[0]) for row in rows("What is refused", table=1)]
+    return [(int(status), slug.strip("`")) for status, slug in [*dict.fromkeys(shown), *more]]
+
+
+def test_every_type_of_problem_is_on_the_page() -> None:
+    assert {slug for _, slug in types_on_the_page()} == set(get_args(Slug))
+    assert len(types_on_the_page()) == len(set(types_on_the_page()))
+
+
+def test_the_types_on_the_page_are_those_that_the_server_answers() -> None:
+    """By its source: problems that are made of a status and a type as they stand, and words that are types."""
+    trees = [ast.parse(file.read_text("utf-8")) for file in SOURCE.rglob("*.py") if file.name != "problem_types.py"]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem"]
+    starts = [[each.value for each in call.args[:2] if isinstance(each, ast.Constant)] for call in calls]
+    made = {(status, slug) for status, slug in (start for start in starts if len(start) == 2)}
+    assert len(made) > 40
+    assert made <= set(types_on_the_page())
+    assert set(get_args(Slug)) <= {node.value for node in nodes if isinstance(node, ast.Constant)}
 
 
 def test_the_pages_limits_are_those_of_the_server() -> None:

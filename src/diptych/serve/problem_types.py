@@ -19,7 +19,6 @@ Slug = Literal[
     "invalid-request",
     "label-set-exists",
     "library-busy",
-    "library-busy",
     "library-held",
     "library-unusable",
     "malformed-form",

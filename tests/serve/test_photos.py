@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -162,6 +163,45 @@ def test_a_name_and_a_format_can_do_no_harm_in_a_browser(client: httpx.Client, i
     (name,) = (name for name in ids if "quoted" in name)
     quoted = client.get(f"/v1/photos/{ids[name]}/original")
     assert quoted.headers["content-disposition"] == "inline; filename*=utf-8''a%20%22quoted%22%20n%C3%A4me%3B.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "headers", "status", "kind"),
+    [
+        ("holiday/coffee.jpg", "original", {}, 200, "image/jpeg"),
+        ("holiday/film.mp4", "original", {}, 200, "video/mp4"),
+        ("holiday/odd.ppm", "original", {}, 200, "application/octet-stream"),
+        ("holiday/odd.ppm", "original", {"Range": "bytes=0-9"}, 206, "application/octet-stream"),
+        ("holiday/coffee.jpg", "original", {"Range": "bytes=0-9,20-29"}, 206, "multipart/byteranges"),
+        ("holiday/coffee.jpg", "original", {"Range": "bytes=99999999-"}, 416, "application/problem+json"),
+        ("holiday/coffee.jpg", "original", {"If-None-Match": "ETag"}, 304, None),
+        ("holiday/coffee.jpg", "original", {"If-Range": "ETag", "Range": "bytes=0-9"}, 206, "image/jpeg"),
+        ("holiday/coffee.jpg", "original", {"If-Range": '"else"', "Range": "bytes=0-9"}, 200, "image/jpeg"),
+        ("holiday/coffee.jpg", "thumbnail", {}, 200, "image/jpeg"),
+        ("holiday/coffee.jpg", "thumbnail", {"If-None-Match": "ETag"}, 304, None),
+    ],
+)
+def test_openapi_has_every_answer_of_a_small_picture_and_of_a_file(
+    client: httpx.Client,
+    ids: dict[str, int],
+    name: str,
+    path: str,
+    headers: dict[str, str],
+    status: int,
+    kind: str | None,
+) -> None:
+    url = f"/v1/photos/{ids[name]}/{path}"
+    etag = client.get(url).headers["etag"]
+    answer = client.get(url, headers={key: etag if value == "ETag" else value for key, value in headers.items()})
+    assert (answer.status_code, answer.headers.get("content-type", "none").partition(";")[0]) == (
+        status,
+        kind or "none",
+    )
+    described = client.get("/openapi.json").json()["paths"][f"/v1/photos/{{id}}/{path}"]["get"]
+    said = described["responses"][str(status)]
+    assert any(fnmatch(kind, each) for each in said["content"]) if kind else "content" not in said
+    assert {each.lower() for each in said["headers"]} <= set(answer.headers)
+    assert set(headers) <= {each["name"] for each in described["parameters"] if each["in"] == "header"}
 
 
 def test_a_video_shows_the_moments_that_were_looked_at(client: httpx.Client, ids: dict[str, int]) -> None:

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from diptych.library.library import PhotoLibrary
 from diptych.library.photo_details import PhotoDetails
 from diptych.serve.hits import PhotoFacts
+from diptych.serve.photo_answers import ORIGINAL, ORIGINAL_PARAMETERS, THUMBNAIL, THUMBNAIL_PARAMETERS
 from diptych.serve.photo_files import PhotoFile, open_photo
 from diptych.serve.photo_thumbnails import make_thumbnail
 from diptych.serve.problems import Problem
@@ -67,7 +68,7 @@ async def get_photo(id: Id, server: Shared) -> Photo:
     return Photo(name=name, root=root, moments=list(photo.moments), **facts)
 
 
-@router.get("/{id}/thumbnail", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+@router.get("/{id}/thumbnail", response_class=Response, responses=THUMBNAIL, openapi_extra=THUMBNAIL_PARAMETERS)
 async def get_thumbnail(
     request: Request,
     id: Id,
@@ -85,7 +86,7 @@ async def get_thumbnail(
     return Response(jpeg, headers=headers, media_type="image/jpeg")
 
 
-@router.get("/{id}/original", response_class=Response, responses={200: {"content": {"image/*": {}, "video/*": {}}}})
+@router.get("/{id}/original", response_class=Response, responses=ORIGINAL, openapi_extra=ORIGINAL_PARAMETERS)
 async def get_original(request: Request, id: Id, server: Shared) -> Response:
     """The file itself, or the part of it that the header Range names."""
     photo, names = await _found(id, server)

@@ -192,7 +192,7 @@ def test_many_templates_of_ones_own_leave_none_of_these_out(client: httpx.Client
         ({"labels": []}, "labels is empty: give one at least."),
         ({"labels": {}}, "labels is empty: give one at least."),
         ({"labels": ["dog", " "]}, "1 of 2 labels cannot be used, the first of them: label 1: empty."),
-        ({"labels": {"dog": []}}, "1 of 1 labels cannot be used, the first of them: label 0: empty."),
+        ({"labels": {"dog": []}}, "labels/dog must have 1 item at least, got 0."),
         ({"labels": {"dog": ["a dog", ""]}}, "1 of 1 labels cannot be used, the first of them: label 0: empty."),
         ({"labels": ["a" * 2001]}, "the first of them: label 0: 2,001 characters, 2,000 at most."),
         ({"labels": ["dog", "bow wow " * 40]}, "1 of 2 labels are longer in their templates than the 77 tokens"),

@@ -33,6 +33,22 @@ from diptych.serve.search_requests import SearchRequest
             "input is needed: give a text or a list of texts, objects with image or objects with text",
         ),
         (EmbeddingsRequest, {"input": [{"image": None}]}, "input/0/image must be a text, got null"),
+        (
+            EmbeddingsRequest,
+            {"input": [{}]},
+            "input/0 must be a text, an object with image or an object with text, got an object with no fields",
+        ),
+        (
+            EmbeddingsRequest,
+            {"input": [{"image": "a", "text": "b"}]},
+            "input/0 must be a text, an object with image or an object with text, got an object with image and text",
+        ),
+        (ClassifyRequest, {"labels": {"a": []}}, "labels/a must have 1 item at least, got 0"),
+        (ClassifyRequest, {"top": "3"}, "top must be a whole number, got '3'"),
+        (ClassifyRequest, {"top": True}, "top must be a whole number, got true"),
+        (ClassifyRequest, {"top": 0}, "top must be at least 1, got 0"),
+        (ClassifyRequest, {"multi": 1}, "multi must be true or false, got 1"),
+        (ClassifyRequest, {"threshold": 10**400}, "threshold must be a finite number, got a larger number"),
         (EmbeddingsRequest, {"input": "a", "encoding_format": 1}, "encoding_format must be 'float' or 'base64', got 1"),
         (SearchRequest, {"images": [4]}, "images/0 must be a text or an object with image, got 4"),
         (
@@ -48,20 +64,20 @@ from diptych.serve.search_requests import SearchRequest
 )
 def test_what_does_not_fit_is_said_in_one_line(model: type[BaseModel], body: Any, said: str) -> None:  # noqa: ANN401
     with pytest.raises(ValidationError):
-        model.model_validate(body)
+        model.model_validate(body, strict=True)
     assert find_mismatches(body, schema_of(model), 20)[0].detail == said
 
 
 @pytest.mark.parametrize(
     ("model", "body"),
     [
-        (ClassifyRequest, {"labels": {"a": ["b"], "c": "d"}, "top": "3", "multi": "yes", "threshold": None}),
+        (ClassifyRequest, {"labels": {"a": ["b"], "c": "d"}, "top": 3, "multi": True, "threshold": None}),
         (EmbeddingsRequest, {"input": ["a", {"image": "b"}, {"text": "c"}], "dimensions": 256.0}),
         (SearchRequest, {"images": ["a", {"image": "b"}], "filters": {"fields": [{"name": "a", "value": 1.5}]}}),
     ],
 )
 def test_what_fits_has_no_mismatch(model: type[BaseModel], body: dict[str, Any]) -> None:
-    model.model_validate(body)
+    model.model_validate(body, strict=True)
     assert find_mismatches(body, schema_of(model), 20) == []
 
 

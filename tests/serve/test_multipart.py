@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
 
+from diptych.serve.bodies import read_request
 from diptych.serve.config import ServeConfig
-from diptych.serve.multipart import read_request
 
 FORM = {"content-type": "multipart/form-data; boundary=abc"}
 PART = b'--abc\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
@@ -47,7 +47,8 @@ def test_a_content_type_may_have_capitals_and_parameters(client: httpx.Client) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "The body is no valid JSON (EOF while parsing a value"),
+        (b"", "There is no body: send JSON, an object with images, labels, "),
+        (b" ", "The body is no valid JSON (EOF while parsing a value"),
         (b"{", "The body is no valid JSON (EOF while parsing an object"),
         (b"[" * 100_000, "The body is no valid JSON (recursion limit exceeded"),
         (b'{"labels": ["\xff"]}', "The body is no valid JSON (invalid unicode code point"),
@@ -87,6 +88,9 @@ def test_a_form_needs_a_boundary(client: httpx.Client) -> None:
     ("parts", "message"),
     [
         ([(b"top", b"", b"many")], "top must be a whole number, got 'many'."),
+        ([(b"top", b"", b"1.5")], "top must be a whole number, got '1.5'."),
+        ([(b"top", b"", b"")], "top must be a whole number, got ''."),
+        ([(b"threshold", b"", b"nan"), (b"multi", b"", b"on")], "threshold must be a finite number, got nan."),
         ([(b"top", b"", b"3"), (b"top", b"", b"4")], "top is given more than once."),
         ([(b"multi", b"", b"perhaps")], "multi must be true or false, got 'perhaps'."),
         ([(b"labels", b"", b'{"dog": [')], "labels is no valid JSON: EOF while parsing a list at line 1 column 9."),

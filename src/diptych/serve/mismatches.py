@@ -8,13 +8,12 @@ import math
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from diptych.serve.schemas import Schema, alternatives, in_words
 
 _SHOWN_CHARACTERS: Final = 40
 _NAME_CHARACTERS: Final = 100
-_YES_AND_NO: Final = frozenset(("true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n"))
 
 
 class Mismatch(NamedTuple):
@@ -32,11 +31,14 @@ def find_mismatches(value: object, schema: Schema, most: int) -> list[Mismatch]:
 def _mismatches(value: object, schema: Schema, place: str) -> Iterator[Mismatch]:
     fitting = [each for each in alternatives(schema) if _is_of_kind(value, each)]
     if not fitting:
-        yield Mismatch(place, f"{_called(place)} must be {in_words(schema)}, got {_shown(value)}")
+        yield Mismatch(place, f"{_called(place)} must be {in_words(schema)}, got {shown(value)}")
         return
-    found = [list(islice(_within(value, each, place), 20)) for each in fitting]
-    if all(found):  # the nearest of the alternatives is what was meant
-        yield from min(found, key=len)
+    found = sorted((list(islice(_within(value, each, place), 20)) for each in fitting), key=len)
+    if isinstance(value, dict) and len(found) > 1 and 0 < len(found[0]) == len(found[1]):  # none is nearer
+        names = " and ".join(name[:_NAME_CHARACTERS] for name in islice(value, 3)) or "no fields"
+        yield Mismatch(place, f"{_called(place)} must be {in_words(schema)}, got an object with {names}")
+        return
+    yield from found[0]
 
 
 def _within(value: object, schema: Schema, place: str) -> Iterator[Mismatch]:
@@ -49,8 +51,8 @@ def _within(value: object, schema: Schema, place: str) -> Iterator[Mismatch]:
             yield from _mismatches(each, schema.get("items", {}), f"{place}/{index}")
     elif schema.get("type") == "string" and isinstance(value, str):
         yield from _sized(len(value), schema, place, "Length", "characters")
-    elif schema.get("type") in ("integer", "number"):
-        yield from _in_range(float(value), value, schema, place)  # type: ignore[arg-type]
+    elif schema.get("type") in ("integer", "number") and isinstance(value, (int, float)):
+        yield from _in_range(value, schema, place)
 
 
 def _in_object(value: dict[str, Any], schema: Schema, place: str) -> Iterator[Mismatch]:
@@ -82,9 +84,9 @@ def _sized(size: int, schema: Schema, place: str, limit: str, things: str) -> It
         yield Mismatch(place, f"{_called(place)} must have {most:,} {things} at most, got {size:,}")
 
 
-def _in_range(number: float, value: object, schema: Schema, place: str) -> Iterator[Mismatch]:
-    if not math.isfinite(number):
-        yield Mismatch(place, f"{_called(place)} must be a finite number, got {number}")
+def _in_range(number: float, schema: Schema, place: str) -> Iterator[Mismatch]:
+    if schema["type"] == "number" and not _is_finite(number):
+        yield Mismatch(place, f"{_called(place)} must be a finite number, got {shown(number)}")
         return
     bounds = [
         (number >= schema.get("minimum", -math.inf), "at least", "minimum"),
@@ -93,12 +95,12 @@ def _in_range(number: float, value: object, schema: Schema, place: str) -> Itera
     ]
     for holds, words, name in bounds:
         if not holds and name in schema:
-            yield Mismatch(place, f"{_called(place)} must be {words} {schema[name]:,}, got {_shown(value)}")
+            yield Mismatch(place, f"{_called(place)} must be {words} {schema[name]:,}, got {shown(number)}")
             return
 
 
 def _is_of_kind(value: object, schema: Schema) -> bool:
-    """Whether pydantic would take the value for that type of JSON: it reads numbers from texts, as forms have them."""
+    """Whether the value is of that type of JSON."""
     if "enum" in schema or "const" in schema:
         return value in schema.get("enum", (schema.get("const"),))
     match schema.get("type"):
@@ -109,25 +111,28 @@ def _is_of_kind(value: object, schema: Schema) -> bool:
         case "object":
             return isinstance(value, dict)
         case "boolean":
-            return isinstance(value, bool) or str(value).lower() in _YES_AND_NO
+            return isinstance(value, bool)
         case "null":
             return value is None
-        case "integer" | "number" as kind:
-            return _is_number(value, is_whole=kind == "integer")
+        case "integer":
+            return _is_number(value) and (isinstance(value, int) or value.is_integer())
+        case "number":
+            return _is_number(value)
     return True
 
 
-def _is_number(value: object, *, is_whole: bool) -> bool:
-    if not isinstance(value, (int, float, str)) or (isinstance(value, str) and len(value) > _SHOWN_CHARACTERS):
-        return False
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_finite(number: float) -> bool:
     try:
-        number = float(value)
-    except (OverflowError, ValueError):
-        return isinstance(value, int)
-    return number.is_integer() if is_whole else True
+        return math.isfinite(number)
+    except OverflowError:  # JSON's whole numbers may be larger than any float
+        return False
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value, if it is short; else of which kind it is."""
     match value:
         case None | bool():
@@ -135,7 +140,7 @@ def _shown(value: object) -> str:
         case str():
             return repr(value) if len(value) <= _SHOWN_CHARACTERS else f"a text of {len(value):,} characters"
         case int() | float():
-            return str(value) if abs(value) < 1e15 else "a larger number"
+            return "a larger number" if abs(value) >= 1e15 else str(value)
         case list():
             return f"a list of {len(value):,}" if value else "an empty list"
     return "an object"

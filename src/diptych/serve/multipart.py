@@ -1,72 +1,32 @@
-"""Requests with pictures, as JSON or as multipart/form-data, to one validated body and the files beside it."""
+"""Forms, multipart/form-data, to their fields as JSON would have them and the files beside these."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from diptych.serve.faults import body_fault, fault, no_json
+from diptych.serve.faults import fault
 from diptych.serve.guards.body import find_excess
 from diptych.serve.problems import Problem
-from diptych.serve.schemas import Schema, alternatives, schema_of
+from diptych.serve.schemas import Schema, alternatives
 from diptych.serve.state import server_of
 
-Body = TypeVar("Body", bound=BaseModel)
-
-_JSON, _FORM = "application/json", "multipart/form-data"
-_FILES: Final = "image"  # what file parts are called
+FILES: Final = "image"
+"""What file parts are called."""
+_FROM_TEXT: Final[dict[str, TypeAdapter[Any]]] = {
+    "integer": TypeAdapter(int),
+    "number": TypeAdapter(float),
+    "boolean": TypeAdapter(bool),
+}
 _NESTED: Final = ("{", "[")  # how JSON begins that a field of a form may hold
 _MOST_FIELDS: Final = 2_000
 _SLICE_BYTES: Final = 1 << 16  # parsed at once: a hostile body keeps the loop for so long and no longer
-
-
-async def read_request(
-    request: Request, model: type[Body], *, at_commas: Collection[str] = ()
-) -> tuple[Body, list[bytes]]:
-    """The body as `model` has it, and the files that were uploaded as `image`, in their order.
-
-    The body is JSON, or a form of the same fields: those that take a list may be repeated, and given once may be a JSON
-    list; what is nested is JSON. Those named in `at_commas` that a form gives once are split there. A Problem for what
-    is neither (415), and for what cannot be parsed or is not as `model` has it (422).
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == _JSON:
-        try:
-            content = from_json(await request.body())
-        except ValueError as error:
-            raise no_json(f"({error})") from None
-        return _validated(content, model), []
-    if kind == _FORM:
-        fields, uploads = await _read_form(request)
-        return _validated(_values(fields, schema_of(model), at_commas), model), uploads
-    raise Problem(
-        415,
-        "unsupported-media-type",
-        "Unsupported content type",
-        f"The content type is {kind[:100] or 'not given'}: send {_JSON}, or {_FORM} with files named {_FILES}.",
-    )
-
-
-def _validated(content: object, model: type[Body]) -> Body:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise body_fault(content, model, error.errors) from None
-
-
-def both_bodies(model: type[BaseModel]) -> Schema:
-    """`openapi_extra` of a route that reads `model` by `read_request`."""
-    schema = schema_of(model)
-    file = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "Files of pictures."}
-    form = {key: value for key, value in schema.items() if key != "examples"}
-    form["properties"] = {**schema["properties"], _FILES: file}
-    return {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}, _FORM: {"schema": form}}}}
 
 
 class _InMemory(MultiPartParser):
@@ -80,8 +40,8 @@ class _InMemory(MultiPartParser):
         self.is_whole = True
 
 
-async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes]]:
-    """The texts of a form by name, and its files."""
+async def read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes]]:
+    """The texts of a form by name, and the files that were uploaded as `image`. A Problem for what is no form (422)."""
     limits = (await server_of(request)).config.limits
     _check_charset(request)
     body = await request.body()
@@ -105,6 +65,14 @@ async def _read_form(request: Request) -> tuple[dict[str, list[str]], list[bytes
     return fields, uploads
 
 
+def values_of(fields: Mapping[str, list[str]], schema: Schema, at_commas: Collection[str]) -> dict[str, Any]:
+    """The fields of a form as the JSON would have them. A Problem for what cannot be read so (422)."""
+    described = schema["properties"]
+    return {
+        name: _value(name, texts, described.get(name, {}), is_split=name in at_commas) for name, texts in fields.items()
+    }
+
+
 def _check_charset(request: Request) -> None:
     """A Problem for any but UTF-8: Python's own charsets may take hours for what they are given, or give no Unicode."""
     _, options = parse_options_header(request.headers["content-type"])
@@ -119,10 +87,10 @@ async def _taken_apart(form: FormData) -> tuple[dict[str, list[str]], list[bytes
     for name, part in form.multi_items():
         if isinstance(part, str):
             fields.setdefault(name, []).append(part)
-        elif name == _FILES:
+        elif name == FILES:
             uploads.append(await _content(part))
         else:
-            raise _malformed(f"A file is named {name[:40]!r}: name the parts of files {_FILES!r}.")
+            raise _malformed(f"A file is named {name[:40]!r}: name the parts of files {FILES!r}.")
     return fields, uploads
 
 
@@ -139,14 +107,6 @@ async def _slices(body: bytes) -> AsyncGenerator[bytes, None]:
         await asyncio.sleep(0)
 
 
-def _values(fields: Mapping[str, list[str]], schema: Schema, at_commas: Collection[str]) -> dict[str, Any]:
-    """The fields of a form as the JSON would have them; pydantic makes numbers of texts."""
-    described = schema["properties"]
-    return {
-        name: _value(name, texts, described.get(name, {}), is_split=name in at_commas) for name, texts in fields.items()
-    }
-
-
 def _value(name: str, texts: list[str], schema: Schema, *, is_split: bool) -> Any:  # noqa: ANN401 (any JSON)
     kinds = _by_kind(schema)
     if len(texts) == 1:
@@ -160,7 +120,17 @@ def _value(name: str, texts: list[str], schema: Schema, *, is_split: bool) -> An
         return [_nested(name, text) if has_objects and text.startswith("{") else text for text in texts]
     if len(texts) > 1:
         raise fault(name, "is given more than once")
-    return texts[0]
+    return _plain(texts[0], kinds)
+
+
+def _plain(text: str, kinds: Collection[str | None]) -> Any:  # noqa: ANN401 (any JSON)
+    """A number, true or false where the field takes these; the text itself where it is none."""
+    for kind in _FROM_TEXT.keys() & kinds:
+        try:
+            return _FROM_TEXT[kind].validate_python(text)
+        except ValidationError:
+            pass
+    return text
 
 
 def _by_kind(schema: Schema) -> dict[str | None, Schema]:
@@ -170,7 +140,7 @@ def _by_kind(schema: Schema) -> dict[str | None, Schema]:
 
 def _nested(name: str, text: str) -> Any:  # noqa: ANN401 (any JSON)
     try:
-        return from_json(text)
+        return from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise fault(name, f"is no valid JSON: {error}") from None
 

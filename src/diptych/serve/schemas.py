@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 Schema = dict[str, Any]
 _ONE: Final = {
@@ -25,6 +25,14 @@ _MANY: Final = {
     "object": "objects",
     "null": "nulls",
 }
+
+
+def _as_whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_as_whole)
+"""Beside an int: JSON has one kind of number, in which 3.0 is whole, and pydantic's strict mode has two."""
 
 
 @lru_cache(64)

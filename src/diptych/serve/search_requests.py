@@ -9,12 +9,16 @@ from diptych.library.field_filters import FieldFilter, Operator
 from diptych.library.filters import Filters, Near
 from diptych.serve.problems import judging_values
 from diptych.serve.root_names import RootNames
+from diptych.serve.schemas import WHOLE
 
 _LARGEST: Final = 2**63 - 1  # that the database can hold
 _PICTURE: Final = "A data URI, base64, or an http(s) address where the server allows these."
 _STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 _QUERY: Final = "two dogs + 0.5:snow - people + photo:17"
-Top = Annotated[int, Field(ge=1, le=200, description="How many photos.")]
+Top = Annotated[int, Field(ge=1, le=200, description="How many photos."), WHOLE]
+Side = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
+Skip = Annotated[int, Field(ge=0, le=10_000), WHOLE]
+PhotoId = Annotated[int, Field(ge=1, le=_LARGEST), WHOLE]
 
 
 class Place(BaseModel):
@@ -43,7 +47,7 @@ class SearchFilters(BaseModel):
     until: str | None = Field(default=None, max_length=19, description="Taken in or before.")
     camera: str | None = Field(default=None, max_length=200, description="A part of the camera's name.")
     format: str | None = Field(default=None, max_length=40, description="jpg, png, heic, tif ...")
-    min_side: int | None = Field(default=None, ge=1, le=1_000_000, description="Pixels of the shorter side.")
+    min_side: Side | None = Field(default=None, description="Pixels of the shorter side.")
     near: Place | None = None
     root: str | None = Field(default=None, max_length=200, description="A root's name, as /v1/library has it.")
     fields: list[FieldCondition] = Field(default_factory=list, max_length=32)
@@ -82,7 +86,7 @@ class SearchRequest(BaseModel):
     query: str | None = Field(default=None, description=f"Words, or terms: {_QUERY}.")
     images: list[str | ImageTerm] | None = Field(default=None, description=f"Pictures to find the like of. {_PICTURE}")
     top: Top = 20
-    skip: int = Field(default=0, ge=0, le=10_000, description="How many of the best to leave out, for the next page.")
+    skip: Skip = Field(default=0, description="How many of the best to leave out, for the next page.")
     threshold: float | None = Field(default=None, ge=-1, le=1, description="The least cosine.")
     min_relevance: float | None = Field(default=None, ge=0, le=1, description="The least relevance, for words alone.")
     filters: SearchFilters = SearchFilters()
@@ -92,7 +96,7 @@ class SimilarRequest(BaseModel):
     """One photo of the library, or one picture."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"photo": 17, "top": 5}]}, **_STRICT)
-    photo: int | None = Field(default=None, ge=1, le=_LARGEST, description="A photo's number.")
+    photo: PhotoId | None = Field(default=None, description="A photo's number.")
     image: str | None = Field(default=None, description=_PICTURE)
     top: Top = 20
     filters: SearchFilters = SearchFilters()

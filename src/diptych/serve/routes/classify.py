@@ -1,6 +1,6 @@
 """`POST /v1/classify`: images and labels to probabilities, image by image."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import orjson
@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from diptych.calibration import NONE_THRESHOLD, none_of_these
 from diptych.encode.encoder import Features
+from diptych.serve.bodies import both_bodies, read_request
 from diptych.serve.image_inputs import RED_PIXEL, GivenImages, ItemError, check_images, encode_inputs
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
-from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.problems import Problem, invalid
+from diptych.serve.schemas import WHOLE
 from diptych.serve.state import Server, Shared
 from diptych.serve.stored_sets import find_stored
 from diptych.zeroshot import Label, ZeroShotClassifier
@@ -33,7 +34,7 @@ class ClassifyRequest(BaseModel):
     labels: GivenLabels | None = None
     templates: GivenTemplates | None = None
     label_set: str | None = Field(None, description="A label set's name, in place of labels and templates.")
-    top: int = Field(5, ge=1, description="The most labels to show for an image.")
+    top: Annotated[int, Field(ge=1), WHOLE] = Field(5, description="The most labels to show for an image.")
     multi: bool = Field(False, description="Hold each label by itself: any number of them may fit.")
     threshold: float | None = Field(None, ge=0, le=1, description="With multi: the least probability; 0.5 by default.")
 

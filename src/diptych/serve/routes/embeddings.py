@@ -1,22 +1,26 @@
 """`POST /v1/embeddings`, as OpenAI has it; images too."""
 
 import base64
-from typing import Literal
+import re
+from typing import Annotated, Final, Literal
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
 from diptych.encode.encoder import Features
+from diptych.serve.bodies import json_body, read_json
 from diptych.serve.checks import check_count, check_texts
-from diptych.serve.faults import said
+from diptych.serve.faults import fault
 from diptych.serve.image_inputs import encode_all
 from diptych.serve.problems import Problem, invalid
+from diptych.serve.schemas import WHOLE
 from diptych.serve.state import Server, Shared
 
 router = APIRouter(tags=["embeddings"])
-_IMAGE = "data:image/"
+# Those of other types are meant as images too, and refused: as texts they would have vectors that say nothing.
+_DATA_URI: Final = re.compile(r"data:(image/|[^,\s]{0,200};base64,)", re.ASCII | re.IGNORECASE)
 
 
 class ImageItem(BaseModel):
@@ -40,11 +44,11 @@ class EmbeddingsRequest(BaseModel):
         json_schema_extra={"examples": [{"input": ["two dogs in snow", "a red bicycle"]}]}, extra="forbid"
     )
     input: str | list[str | ImageItem | TextItem] = Field(
-        description="A text, or several; one that begins with data:image/ is a picture."
+        description="A text, or several; one that begins as a data URI in base64 does is a picture."
     )
     model: str | None = Field(None, description="The model's id as /v1/models has it; the server has one.")
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, description="The model's own width; no other can be had.")
+    dimensions: Annotated[int, WHOLE] | None = Field(None, description="The model's own width; no other can be had.")
     user: str | None = Field(None, description="Not used.")
     truncate: bool = Field(False, description="Cut texts that are too long, which are refused otherwise.")
 
@@ -53,10 +57,11 @@ class EmbeddingsRequest(BaseModel):
     def _holds_no_token_ids(cls, given: object) -> object:
         """Refuse what OpenAI takes and LangChain sends unless it is told otherwise."""
         first = given[0] if isinstance(given, list) and given else None
-        if isinstance(first, int) or (isinstance(first, list) and first and isinstance(first[0], int)):
-            raise said(
-                "input holds token ids, and this server takes texts: "
-                "in LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False"
+        if type(first[0] if isinstance(first, list) and first else first) is int:
+            raise fault(
+                "input",
+                "holds token ids, and this server takes texts: "
+                "in LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False",
             )
         return given
 
@@ -85,9 +90,10 @@ class EmbeddingsResponse(BaseModel):
     usage: Usage
 
 
-@router.post("/v1/embeddings", response_model=EmbeddingsResponse)
-async def create_embeddings(body: EmbeddingsRequest, server: Shared) -> Response:
+@router.post("/v1/embeddings", response_model=EmbeddingsResponse, openapi_extra=json_body(EmbeddingsRequest))
+async def create_embeddings(request: Request, server: Shared) -> Response:
     """Vectors of unit length for texts and images, in order: all, or an error that names each at fault."""
+    body = await read_json(request, EmbeddingsRequest)
     server.check_model(body.model)
     _check_dimensions(body.dimensions, server)
     items = _items(body, server)
@@ -114,7 +120,7 @@ def _items(body: EmbeddingsRequest, server: Server) -> list[tuple[bool, str]]:
     for item in given:
         match item:
             case str():
-                items.append((item.startswith(_IMAGE), item))
+                items.append((_DATA_URI.match(item) is not None, item))
             case ImageItem():
                 items.append((True, item.image))
             case TextItem():

@@ -3,10 +3,11 @@
 from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from diptych.library.lock import LibraryHeldError, only_writer
+from diptych.serve.bodies import json_body, read_json
 from diptych.serve.indexing_child import Order
 from diptych.serve.job_facts import Job, describe_job
 from diptych.serve.library_threads import LibraryThreads
@@ -36,10 +37,11 @@ class Jobs(BaseModel):
     jobs: list[Job]
 
 
-@router.post("/v1/index", status_code=202)
-async def start_indexing(server: Shared, response: Response, asked: IndexRequest = _ALL_ROOTS) -> Job:
+@router.post("/v1/index", status_code=202, openapi_extra=json_body(IndexRequest, is_required=False))
+async def start_indexing(request: Request, server: Shared, response: Response) -> Job:
     """Bring the library to what its roots hold now. It goes on in the background: ask for the job again."""
     library = server.need_library()
+    asked = await read_json(request, IndexRequest, _ALL_ROOTS)
     names = await library.run(lambda opened: RootNames(server.config.roots, opened.roots()))
     roots = list(names) if asked.roots is None else [names.find(name) for name in dict.fromkeys(asked.roots)]
     if not roots:

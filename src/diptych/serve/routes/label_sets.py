@@ -5,13 +5,14 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from diptych.library.label_sets import LabelSet
 from diptych.library.library import PhotoLibrary
+from diptych.serve.bodies import json_body, read_json
 from diptych.serve.labels import GivenLabels, GivenTemplates, make_prompts, resolve_forms
 from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Shared
@@ -48,10 +49,11 @@ class LabelSets(BaseModel):
     label_sets: list[StoredLabelSet]
 
 
-@router.post("/v1/label-sets", status_code=201, response_model=StoredLabelSet)
-async def create_label_set(body: NewLabelSet, server: Shared) -> Response:
+@router.post("/v1/label-sets", status_code=201, response_model=StoredLabelSet, openapi_extra=json_body(NewLabelSet))
+async def create_label_set(request: Request, server: Shared) -> Response:
     """Keep labels and templates under a name that is free; their texts are encoded now, once."""
     library = server.need_library()
+    body = await read_json(request, NewLabelSet)
     _check_name(body.name)
     if (size := len(repr(body.model_dump()))) > _MOST_CHARACTERS:
         raise invalid(f"The set has {size:,} characters, and {_MOST_CHARACTERS:,} are the most: make several.")

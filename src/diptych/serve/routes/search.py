@@ -11,10 +11,10 @@ from diptych.library.background import has_relevance
 from diptych.library.library import PhotoLibrary
 from diptych.library.query import MOST_TERMS, Picture, QueryError, Term, Vector, parse_query
 from diptych.library.search import JUDGED, Hit, are_without_match
+from diptych.serve.bodies import both_bodies, read_request
 from diptych.serve.checks import check_count, check_texts
 from diptych.serve.hits import FoundPhotos, describe_hit
 from diptych.serve.image_inputs import encode_all
-from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.root_names import RootNames
 from diptych.serve.search_requests import ImageTerm, SearchRequest, SimilarRequest
 from diptych.serve.state import Server, Shared
@@ -80,7 +80,7 @@ def _search(asked: SearchRequest, terms: Sequence[Term], server: Server, library
         min_relevance=asked.min_relevance,
         filters=asked.filters.resolve(names),
     )
-    is_known = asked.skip == 0 and has_relevance(terms)
+    is_known = bool(found) and asked.skip == 0 and has_relevance(terms)
     return _answer(found[: asked.top], names, are_without_match(found) if is_known else None)
 
 

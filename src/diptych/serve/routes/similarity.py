@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from diptych.serve.bodies import both_bodies, read_request
 from diptych.serve.checks import check_count, check_texts
 from diptych.serve.image_inputs import RED_PIXEL, GivenImages, ItemError, check_images, encode_inputs
-from diptych.serve.multipart import both_bodies, read_request
 from diptych.serve.problems import Problem, invalid
 from diptych.serve.state import Shared
 

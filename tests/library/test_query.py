@@ -46,7 +46,7 @@ def test_a_query_is_its_terms(query: str, terms: list[Term]) -> None:
         ("2:", "A term is empty"),
         ('""', "A term is empty"),
         ("img:", "A term is empty"),
-        ("photo:cat", "photo:cat is not a photo"),
+        ("photo:cat", "photo:cat is not a photo: write the number of one, such as photo:17"),
         ("photo:99999999999999999999", "is not a photo"),
         (" + ".join("abc" * 11), "The query has 33 terms; 32 are the most"),
     ],

@@ -121,7 +121,7 @@ def _content(body: str) -> Content:
         return Picture(_unquoted(value))
     if colon and kind == "photo":
         if not value.isdecimal() or len(value) > 18:
-            raise QueryError(f"photo:{value[:40]} is not a photo: write the number that `--json` gives, photo:17.")
+            raise QueryError(f"photo:{value[:40]} is not a photo: write the number of one, such as photo:17.")
         return Photo(int(value))
     return Words(_unquoted(body))
 
@@ -131,5 +131,5 @@ def _unquoted(text: str) -> str:
     quoted = _QUOTED.fullmatch(text)
     inside = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
     if not inside.strip():
-        raise QueryError("A term is empty: write words, or a path after img:.")
+        raise QueryError("A term is empty: write what to find in it.")
     return inside

@@ -109,6 +109,38 @@ def test_among_texts_a_picture_at_fault_is_called_by_its_place_in_the_input(clie
     assert item["detail"].startswith("image 1: its base64 is broken")
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "data:video/mp4;base64,AAAA",
+        "data:;base64,AAAA",
+        "DATA:text/plain;charset=utf-8;base64,AAAA",
+        "data:image/png,AA",
+    ],
+)
+def test_a_data_uri_that_is_no_picture_s_is_not_taken_for_a_text(client: httpx.Client, uri: str) -> None:
+    answer = client.post("/v1/embeddings", json={"input": ["a dog", uri]})
+    (item,) = answer.json()["items"]
+    assert (answer.status_code, item["index"]) == (422, 1)
+    assert item["detail"].startswith("image 1: its data URI does not begin with data:image/TYPE;base64,")
+
+
+@pytest.mark.parametrize(
+    "text", ["data: a photo of a chart", "data:base64", "data: image/png;base64,AAAA", "metadata:image/png;base64,AAAA"]
+)
+def test_a_text_that_begins_like_a_data_uri_is_a_text(client: httpx.Client, text: str) -> None:
+    answer = client.post("/v1/embeddings", json={"input": text}).json()
+    assert answer["data"] == client.post("/v1/embeddings", json={"input": [{"text": text}]}).json()["data"]
+    assert answer["usage"]["prompt_tokens"] > 2
+
+
+def test_a_data_uri_may_be_in_capitals(client: httpx.Client) -> None:
+    uri = f"DATA:IMAGE/PNG;BASE64,{plain(picture())}"
+    answers = [client.post("/v1/embeddings", json={"input": [each]}) for each in (uri, {"image": uri})]
+    assert answers[0].json()["data"] == answers[1].json()["data"]
+    assert answers[0].json()["usage"]["prompt_tokens"] == 0
+
+
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(limited: httpx.Client) -> None:
     found = errors(limited, [plain(picture(size=(1000, 1000))), plain(picture(size=(1001, 1000)))])
     assert {place: error["detail"] for place, error in found.items()} == {

@@ -181,6 +181,8 @@ def test_an_answer_names_no_path_of_the_machine(client: httpx.Client, place: Pat
         ({"query": "img:/etc/passwd"}, "names a file, which a server does not read"),
         ({"query": "a cat - 2:img:beach.jpg"}, "names a file, which a server does not read"),
         ({"query": "cat + "}, "A term is empty"),
+        ({"query": "img:"}, "A term is empty: write what to find in it."),
+        ({"query": "photo:abc"}, "photo:abc is not a photo: write the number of one, such as photo:17."),
         ({"query": "0:cat"}, "The weight 0 is not from"),
         ({"query": "cat - cat"}, "cancel each other out"),
         ({"query": " + ".join(["cat"] * 33)}, "33 terms; 32 are the most"),

@@ -68,12 +68,18 @@ REFUSALS: dict[str, Ask] = {
     "an address that there is not": get("/v2/classify"),
     "another method": get("/v1/classify"),
     "no JSON": post("/v1/embeddings", content="{input", headers={"Content-Type": "application/json"}),
+    "a number that JSON has not (`NaN`)": post(
+        "/v1/embeddings", content='{"input": NaN}', headers={"Content-Type": "application/json"}
+    ),
     "a field that there is not": embed(input="a cat", inputs="a dog"),
     "a list for a number": classify(labels=["cat", "dog"], top=[1, 2]),
+    "a text for a number, in JSON": classify(labels=["cat", "dog"], top="3"),
+    "a parameter that is none of its values": get("/v1/photos/1/thumbnail", params={"side": 255}),
     "a field of another's kind, within": classify(labels={"cat": ["a cat", 7]}),
     "tokens for texts": embed(input=[[1, 2, 3]]),
     "a label twice": classify(labels=["dog", "cat", "dog"]),
     "another content type": post("/v1/classify", content="a cat", headers={"Content-Type": "text/plain"}),
+    "another content type, where there are no uploads": post("/v1/embeddings", data={"input": "a cat"}),
     "a form that breaks off": post(
         "/v1/classify", content=b"--x\r\nContent-Disp", headers={"Content-Type": "multipart/form-data; boundary=x"}
     ),

@@ -369,7 +369,7 @@ HUGGING_FACE_CONFIGS = [
     bad("two activations", lambda b: tower(b, "text_config", hidden_act="gelu"), "needs one for both"),
     bad("activation a list", lambda b: tower(b, "text_config", hidden_act=["x"]), "hidden_act should be like"),
     bad("size of words", lambda b: tower(b, "vision_config", hidden_size="16"), "hidden_size should be like"),
-    bad("size of nothing", lambda b: tower(b, "vision_config", hidden_size=0), "from 1 to 10,000,000, got 0"),
+    bad("size of nothing", lambda b: tower(b, "vision_config", hidden_size=0), "from 1 to 65,536, got 0"),
     bad("tower a list", lambda b: b.hugging_face(text_config=[1]), "text_config should be a JSON object"),
     bad("images unresized", lambda b: processor(b, size=32, do_resize=False), "do_resize is false"),
     bad("images longest", lambda b: processor(b, size={"longest_edge": 32}), "must be a whole number"),

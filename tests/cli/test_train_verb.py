@@ -66,6 +66,9 @@ def test_a_dry_run_estimates_and_writes_nothing(config: Path) -> None:
     assert not Path("nowhere").exists()
 
 
+TERABYTES = ["--set", "model.config.text.width=65536", "--set", "model.config.text.vocab_size=10000000"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -78,7 +81,9 @@ def test_a_dry_run_estimates_and_writes_nothing(config: Path) -> None:
         (["CONFIG", "--set", "run=new", "--set", "model.image_size=4"], 2, "must hold at least one patch of 8"),
         (["CONFIG", "--set", "run=new", "--set", f"seed={'[' * 9_000}"], 2, "seed must be a whole number"),
         (["CONFIG", "--set", "run=new", "--set", "evaluate.0.task=zero-shot"], 1, "is it a set for retrieval?"),
-        (["CONFIG", "--set", "run=new", "--set", "model.config.text.width=4000000"], 1, "There is not enough memory"),
+        (["CONFIG", "--set", "run=new", "--set", f"model.image_size={10**30}"], 2, "must be at most 16,384, got 1000"),
+        (["CONFIG", "--set", "run=new", "--set", "model.image_size=33"], 2, "that fit are 32 x 32 and 40 x 40."),
+        (["CONFIG", "--set", "run=new", *TERABYTES], 1, "There is not enough memory"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(config: Path, arguments: list[str], status: int, message: str) -> None:

@@ -14,13 +14,18 @@ def _require(holds: bool, message: str) -> None:
 
 def _require_sizes(where: str, **sizes: int) -> None:
     for name, size in sizes.items():
-        is_size = isinstance(size, int) and 1 <= size <= _LARGEST
-        _require(is_size, f"{where}.{name} must be a whole number from 1 to {_LARGEST:,}, got {size!r}.")
+        most = _LARGEST[name]
+        is_size = isinstance(size, int) and 1 <= size <= most
+        _require(is_size, f"{where}.{name} must be a whole number from 1 to {most:,}, got {_short(size)}.")
 
 
-def _require_layers(where: str, layers: int) -> None:
-    is_count = isinstance(layers, int) and 1 <= layers <= 1_000
-    _require(is_count, f"{where}.layers must be a whole number from 1 to 1,000, got {layers!r}.")
+def _require_image_size(image_size: tuple[int, int]) -> None:
+    most = _LARGEST["image_size"]
+    _require(max(image_size) <= most, f"vision.image_size must be at most {most:,}, got {_short(max(image_size))}.")
+
+
+def _short(value: object) -> str:
+    return f"{value!r:.40}"
 
 
 def _require_ratio(where: str, mlp_ratio: float) -> None:
@@ -30,7 +35,17 @@ def _require_ratio(where: str, mlp_ratio: float) -> None:
     )
 
 
-_LARGEST = 10_000_000  # no field of a model comes near; a config that says more is wrong, or meant to exhaust memory
+# No model comes near; a config that says more is wrong, or meant to exhaust memory.
+_LARGEST = {
+    "image_size": 16_384,
+    "patch_size": 4_096,
+    "width": 65_536,
+    "layers": 1_000,
+    "heads": 4_096,
+    "embed_dim": 65_536,
+    "context_length": 65_536,
+    "vocab_size": 10_000_000,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +60,8 @@ class ViTConfig:
     mlp_ratio: float = 4.0
 
     def __post_init__(self) -> None:
-        _require_sizes("vision", patch_size=self.patch_size, width=self.width, heads=self.heads)
-        _require_layers("vision", self.layers)
+        _require_image_size(self.image_size)
+        _require_sizes("vision", patch_size=self.patch_size, width=self.width, layers=self.layers, heads=self.heads)
         _require_ratio("vision", self.mlp_ratio)
         _require(
             self.width % self.heads == 0,
@@ -78,9 +93,10 @@ class ResNetConfig:
     heads: int
 
     def __post_init__(self) -> None:
+        _require_image_size(self.image_size)
         _require_sizes("vision", width=self.width, heads=self.heads)
         for layers in self.layers:
-            _require_layers("vision", layers)
+            _require_sizes("vision", layers=layers)
         _require(self.width % 2 == 0, f"vision.width must be even, got {self.width}.")
         _require(
             self.output_width % self.heads == 0,
@@ -115,8 +131,8 @@ class TextConfig:
     end_token: int | None = None
 
     def __post_init__(self) -> None:
-        _require_sizes("text", width=self.width, heads=self.heads, vocab_size=self.vocab_size)
-        _require_layers("text", self.layers)
+        _require_sizes("text", width=self.width, layers=self.layers, heads=self.heads, vocab_size=self.vocab_size)
+        _require_sizes("text", context_length=self.context_length)
         _require_ratio("text", self.mlp_ratio)
         _require(
             self.width % self.heads == 0,
@@ -144,3 +160,25 @@ class CLIPConfig:
             self.activation in ACTIVATIONS,
             f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}.",
         )
+
+
+def check_whole_patches(config: CLIPConfig) -> None:
+    """Raise ValueError where a ViT's images are no whole number of patches: what is left over would not be learnt from.
+
+    A config may say so all the same: weights are loaded as the reference loads them, which cuts the rest off.
+    """
+    vision = config.vision
+    if isinstance(vision, ResNetConfig) or not any(side % vision.patch_size for side in vision.image_size):
+        return
+    down, up = (
+        tuple(vision.patch_size * max(1, (side + more) // vision.patch_size) for side in vision.image_size)
+        for more in (0, vision.patch_size - 1)
+    )
+    raise ValueError(
+        f"vision.image_size {_pixels(vision.image_size)} is no multiple of vision.patch_size {vision.patch_size}, and "
+        f"what is left over is never seen: the nearest that fit are {_pixels(down)} and {_pixels(up)}."
+    )
+
+
+def _pixels(image_size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, image_size))

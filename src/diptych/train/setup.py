@@ -16,7 +16,7 @@ from diptych.data.sample import Source
 from diptych.encode.encoder import tokenizer_of
 from diptych.images import open_image
 from diptych.model.clip import CLIP
-from diptych.model.config import CLIPConfig, ResNetConfig
+from diptych.model.config import CLIPConfig, ResNetConfig, check_whole_patches
 from diptych.preprocess import Preprocess
 from diptych.prompts import TEMPLATES
 from diptych.settings import to_dict
@@ -153,6 +153,7 @@ def _tokens(tokenizer: Tokenizer, context_length: int, texts: Sequence[str]) -> 
 
 
 def _check(config: RunConfig, model: CLIPConfig, world: World) -> None:
+    check_whole_patches(model)
     is_resnet = isinstance(model.vision, ResNetConfig)
     if config.train.chunk_size is not None and is_resnet:
         raise ValueError(

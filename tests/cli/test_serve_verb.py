@@ -4,18 +4,21 @@ import os
 import socket
 import sqlite3
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
-from command import diptych
+from command import diptych, run_without_privileges
 
 from diptych import cli
 from diptych.library import database
 from diptych.library.walk import LIBRARY_FILE
 from serve_command import ServeCommand
+from served_photos import index, write_photo
 
 Refused = Callable[..., str]
 
@@ -84,15 +87,55 @@ def test_a_library_that_cannot_be_used_is_said(refused: Refused, make: Callable[
     assert "library" in refused("--library", make(tmp_path))
 
 
-def test_a_library_that_another_process_locks_is_said(
-    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "_PATIENCE_SECONDS", 0.2)
+@pytest.fixture
+def indexed(tmp_path: Path) -> Path:
+    """A library with a photo in it."""
+    write_photo(tmp_path / "photos/cat.jpg", "chelsea")
+    return index(tmp_path / "library", tmp_path / "photos")
+
+
+def test_a_new_library_that_another_process_locks_is_said_within_seconds(refused: Refused, tmp_path: Path) -> None:
     library = tmp_path / "library"
     database.create(library)
+    refused("--library", _a_file(tmp_path))  # so that what is timed loads nothing
     with closing(sqlite3.connect(library / LIBRARY_FILE, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
         assert "locked" in refused("--library", library)
+        assert time.monotonic() - began < 9  # 5, and what the machine has to do besides
+
+
+def test_a_library_that_another_process_keeps_to_itself_is_said(indexed: Path) -> None:
+    with closing(sqlite3.connect(indexed / LIBRARY_FILE, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        done = diptych("serve", "--port", 0, "--library", indexed)
+    assert (done.returncode, done.stdout) == (1, "")
+    said = f"{indexed / LIBRARY_FILE} is locked by another program: wait until that is done, or end it."
+    assert done.stderr == f"diptych: {said}\n"
+
+
+def test_a_library_that_another_process_writes_to_is_served(indexed: Path) -> None:
+    with closing(sqlite3.connect(indexed / LIBRARY_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ServeCommand("--library", indexed) as server:
+            answer = httpx.post(f"{server.url}/v1/search", json={"query": "a cat"}, timeout=30, trust_env=False)
+            assert len(answer.json()["hits"]) == 1
+
+
+@pytest.mark.parametrize("closed", ["folder", "file", "both"])
+def test_a_library_that_cannot_be_written_to_is_said(indexed: Path, closed: str) -> None:
+    paths = {"folder": [indexed], "file": [indexed / LIBRARY_FILE], "both": [indexed, indexed / LIBRARY_FILE]}[closed]
+    modes = {path: path.stat().st_mode for path in paths}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    try:
+        done = run_without_privileges("serve", "--port", 0, "--library", indexed)
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert done.stderr.startswith(f"diptych: {indexed}")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Filters on the columns of a catalogue, against a table with the column that a library has for them."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -183,14 +184,18 @@ def test_a_date_of_the_calendar_is_taken(date: str) -> None:
 
 @pytest.mark.parametrize(
     "date",
-    ["2024-13", "2024-00", "2024-02-30", "2023-02-29", "2024-04-31", "0000", "2024-05-31T24", "2024-05-31T18:60"]
-    + ["2024-05-31T18:20:60", "24", "2024-5", "31.5.2024", "yesterday", "", "2024-05-31 18:20", "٢٠٢٤"],
+    [
+        *("2024-13", "2024-00", "2024-02-30", "2023-02-29", "2024-04-31", "0000"),
+        *("2024-05-31T24", "2024-05-31T18:60", "2024-05-31T18:20:60"),
+        *("24", "2024-5", "31.5.2024", "yesterday", "", "2024-05-31 18:20", "\u0662\u0660\u0662\u0664"),
+    ],
 )
-@pytest.mark.parametrize("name", ["since", "until"])
-def test_a_date_that_is_in_no_calendar_is_refused(name: str, date: str) -> None:
-    with pytest.raises(FilterError) as caught:
-        Filters(**{name: date})
-    assert str(caught.value) == f"{name} must be a date such as 2024, 2024-05 or 2024-05-31, got {date!r}."
+def test_a_date_that_is_in_no_calendar_is_refused(date: str) -> None:
+    wanted = f" must be a date such as 2024, 2024-05 or 2024-05-31, got {date!r}."
+    with pytest.raises(FilterError, match=f"^since{re.escape(wanted)}$"):
+        Filters(since=date)
+    with pytest.raises(FilterError, match=f"^until{re.escape(wanted)}$"):
+        Filters(until=date)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ class FoundPhotos(BaseModel):
 
     hits: list[FoundPhoto]
     nothing_matches: bool | None = Field(
-        description="Whether none stands out, so that these are but the nearest; null where that is not known."
+        description="Whether none stands out, so that these are but the nearest; null where that is not known, and "
+        "where there are none, since filters or limits have let none through."
     )
 
 

@@ -130,7 +130,9 @@ def install(app: FastAPI, routes: Sequence[Route | Mount]) -> None:
 
 
 _PLAIN: Final = {
-    400: invalid("The body cannot be read: send JSON in UTF-8, without long numbers or many lists within each other."),
+    400: Problem(
+        422, "malformed-form", "The form cannot be read", "Send its fields url-encoded, or in parts with a boundary."
+    ),
     404: Problem(404, "not-found", "Not found", "There is nothing here: /openapi.json lists what there is."),
 }
 _OF_FILES: Final = ("GET",)

@@ -23,6 +23,7 @@ router = APIRouter(tags=["classify"])
 _EXAMPLES: list[JsonValue] = [
     {"images": [RED_PIXEL], "labels": ["a dog", "a cat", "something red"]},
     {"images": [RED_PIXEL], "labels": {"pet": ["a dog", "a cat"], "colour": "something red"}, "multi": True},
+    {"images": [RED_PIXEL], "label_set": "pets"},
 ]
 
 

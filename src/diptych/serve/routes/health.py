@@ -4,10 +4,11 @@ import asyncio
 import io
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from diptych.serve import logs
@@ -18,13 +19,27 @@ router = APIRouter(tags=["health"])
 PATIENCE_SECONDS = 20.0
 
 
-@router.get("/healthz")
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class Ready(BaseModel):
+    """The model works."""
+
+    status: Literal["ready"]
+    model: str
+    ms: float = Field(description="How long it took for a picture and a text.")
+
+
+@router.get("/healthz", response_model=Alive)
 async def is_alive() -> dict[str, str]:
     """The process answers."""
     return {"status": "alive"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=Ready)
 async def is_ready(server: Shared) -> dict[str, Any]:
     """The model has just encoded a picture and a text, neither from a cache."""
     if server.is_stopping:

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from diptych.serve.state import Shared
 from diptych.serve.stored_sets import no_such_set
 
 router = APIRouter(tags=["label sets"])
+Name = Annotated[str, Path(description="A label set's name.", examples=["pets"])]
 _MOST, _MOST_CHARACTERS = 1_000, 200_000  # sets, and of a set: a library is no place to fill up
 
 
@@ -85,7 +86,7 @@ async def list_label_sets(server: Shared) -> dict[str, Any]:
 
 
 @router.get("/v1/label-sets/{name}", response_model=StoredLabelSet)
-async def get_label_set(name: str, server: Shared) -> dict[str, Any]:
+async def get_label_set(name: Name, server: Shared) -> dict[str, Any]:
     """The labels and templates of one set."""
     found = await server.need_library().run(lambda library: library.label_sets.find(name))
     if found is None:
@@ -94,7 +95,7 @@ async def get_label_set(name: str, server: Shared) -> dict[str, Any]:
 
 
 @router.delete("/v1/label-sets/{name}", status_code=204)
-async def delete_label_set(name: str, server: Shared) -> Response:
+async def delete_label_set(name: Name, server: Shared) -> Response:
     """Forget a set, and what was computed for it."""
     if not await server.need_library().run(lambda library: library.label_sets.delete(name)):
         raise no_such_set(name)

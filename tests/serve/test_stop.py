@@ -4,58 +4,27 @@ import http.client
 import json
 import signal
 import socket
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
+import diptych
+from diptych import DualEncoder
+from hammering import PICTURES, Hammer, Kind
+from metric_samples import read_samples
 from serve_command import ServeCommand, StartServer
 
-_CLIENTS = 6
-_JSON = {"Content-Type": "application/json"}
-
-
-class Hammer:
-    """A client that asks until it is not let in any more, and notes how each of its requests ended."""
-
-    def __init__(self, url: str, number: int, *, keeps_alive: bool) -> None:
-        self.address = urlsplit(url).netloc
-        self.number, self.keeps_alive = number, keeps_alive
-        self.ends: Counter[str] = Counter()
-        self.thread = threading.Thread(target=self._ask_on, daemon=True)
-        self.thread.start()
-
-    def _ask_on(self) -> None:
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        is_reused = False
-        while True:
-            end = self._ask(connection)
-            self.ends[f"{end} on a kept connection" if is_reused and end != "answered" else end] += 1
-            is_reused = self.keeps_alive and connection.sock is not None
-            if end != "answered" and not is_reused:
-                return
-            if not is_reused:
-                connection.close()
-
-    def _ask(self, connection: http.client.HTTPConnection) -> str:
-        text = f"client {self.number}, request {self.ends.total()}"
-        try:
-            if connection.sock is None:
-                connection.connect()
-        except ConnectionError:
-            return "refused"
-        try:
-            connection.request(
-                "POST", "/v1/embeddings", json.dumps({"input": text}), {"Content-Type": "application/json"}
-            )
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            return f"lost: {type(error).__name__}"
-        return "answered" if answer.status == 200 and json.loads(body)["data"] else f"status {answer.status}"
+_QUICK = [Kind(texts=1)] * 6
+_SLOW = [
+    *[Kind(texts=2, has_pictures=True, uploads=True)] * 2,
+    Kind(texts=0, has_pictures=True),
+    Kind(texts=8, has_pictures=True),
+]
+_LEAST_WAITING = 3 * len(PICTURES)  # images just before the signal, of three requests
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
@@ -65,18 +34,49 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_stop_under_load_loses_no_request(number: signal.Signals, start_server: StartServer) -> None:
-    server = start_server()
-    clients = [Hammer(server.url, i, keeps_alive=i % 2 == 0) for i in range(_CLIENTS)]
-    wait_until(lambda: min(client.ends.total() for client in clients) > 20)
-    assert server.stop(number) == 0
+@pytest.fixture(scope="module")
+def postcard() -> DualEncoder:
+    """What the servers compute with."""
+    return diptych.load(dtype="float32", device="cpu")
+
+
+def start_clients(server: ServeCommand, kinds: Sequence[Kind]) -> list[Hammer]:
+    return [Hammer(server.url, number, kind, keeps_alive=number % 2 == 0) for number, kind in enumerate(kinds)]
+
+
+def check_all_was_answered(clients: Sequence[Hammer], server: ServeCommand, encoder: DualEncoder) -> None:
+    """Once the server has ended: each request was answered whole and rightly, until nobody was let in any more."""
     for client in clients:
         client.thread.join(30)
     ends = sum((client.ends for client in clients), Counter())
     assert ends.keys() == {"answered", "refused"}, ends
-    assert ends["refused"] == _CLIENTS
+    assert ends["refused"] == len(clients)
+    pictures = encoder.encode_images(PICTURES)
+    assert [client.count_wrong(encoder, pictures) for client in clients] == [0] * len(clients)
     assert not [line for line in server.stderr[1:] if not line.startswith("{")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_stop_under_load_loses_no_request(
+    number: signal.Signals, start_server: StartServer, postcard: DualEncoder
+) -> None:
+    server = start_server()
+    clients = start_clients(server, _QUICK)
+    wait_until(lambda: min(len(client.times) for client in clients) > 20)
+    assert server.stop(number) == 0
+    check_all_was_answered(clients, server, postcard)
+
+
+def test_a_stop_answers_all_images_that_wait(start_server: StartServer, postcard: DualEncoder) -> None:
+    server = start_server()
+    clients = start_clients(server, [*_SLOW, *_QUICK[:3]])
+    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as watcher:
+        wait_until(lambda: all(client.times for client in clients))
+        wait_until(lambda: read_samples(watcher)["diptych_waiting_items{kind=images}"] >= _LEAST_WAITING)
+        signalled = time.monotonic()
+        assert server.stop() == 0
+    check_all_was_answered(clients, server, postcard)
+    assert sum(client.times[-1] > signalled for client in clients if client.kind.has_pictures) >= 2
 
 
 def post_head(body: bytes) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from types import FrameType
 
 from diptych.data.loader import BadSamples, Batch
@@ -20,19 +21,16 @@ from diptych.settings import from_dict, to_dict
 from diptych.train.config import RunConfig, changed_keys
 from diptych.train.distributed import LateSums, World, is_agreed, join_world, sum_of
 from diptych.train.log import RunLog, progress_line
+from diptych.train.loss_watch import LossWatch
 from diptych.train.plot import check_can_plot
 from diptych.train.result import write_result
 from diptych.train.schedule import learning_rate_share
 from diptych.train.setup import Run, set_up
 from diptych.train.sources import losses_by_source
-from diptych.train.state import State, newest_state, restore, save_state
+from diptych.train.state import State, drop_states, keep_last_states, newest_state, restore, save_state
 from diptych.train.step import StepResult
 
 Measure = Callable[[TorchEncoder], Mapping[str, float]]
-
-# Uniform logits give ln B. What stays at several times that has diverged.
-_EXPLODED = 5.0
-_EXPLODED_STEPS = 10
 
 
 class DivergedError(DiptychError):
@@ -142,11 +140,12 @@ class _Loop:
         self.bad = BadSamples(self.config.data.bad_sample_limit, **before)
         self.started = self.saved_at = time.monotonic()
         self.unchecked: tuple[int, StepResult, Batch] | None = None
-        self.first_loss = 0.0
-        self.exploded_steps = 0
+        self.watch = LossWatch(self.config.train.batch_size, first_loss=float(facts.get("first_loss", 0.0)))
+        self.is_first_half = True  # what it has learnt is judged once half-way, and at the end
         self.saved_step = self.step if state else -1
         self.sums = LateSums(self.world)
         self.stop = threading.Event()
+        self.states = self.config.run / "states"
         self.log: RunLog | None = None
         self.config.run.mkdir(parents=True, exist_ok=True)
         if self.world.is_first:
@@ -189,7 +188,7 @@ class _Loop:
             self._log(batch, result, share, window)
             window = _Window()
         if is_last or (self.config.save.every_steps and self.step % self.config.save.every_steps == 0):
-            self._save()
+            self._save(is_last=is_last)
         self._evaluate(is_last=is_last)
         return window
 
@@ -199,30 +198,46 @@ class _Loop:
                 file.writelines(f"step {self.step + 1}: {line}\n" for line in batch.bad)
         self.bad.count(batch)
 
-    def _check_last_loss(self) -> None:
+    def _check_last_loss(self, *, is_last: bool = False) -> None:
         """Stop a run whose loss is lost. A step late, so that no step waits for the one before to be read."""
         if self.unchecked is None:
             return
         step, result, batch = self.unchecked
         self.unchecked = None
         loss, norm = float(result.loss), float(result.grad_norm)
-        self.first_loss = self.first_loss or loss
-        guessing = max(1.0, math.log(self.config.train.batch_size))
-        self.exploded_steps = self.exploded_steps + 1 if loss > _EXPLODED * max(guessing, self.first_loss) else 0
+        self.watch.see(step, loss)
         # A gradient that is no number has spoilt the weights; only loss scaling leaves such a step out.
         is_sound = math.isfinite(loss) and (math.isfinite(norm) or self.run.learner.scaler.is_enabled())
-        if is_sound and self.exploded_steps < _EXPLODED_STEPS:
-            return
+        if not is_sound or self.watch.has_exploded(step, is_last=is_last):
+            raise self._diverged(step, loss, norm, batch)
+        if self.world.is_first and self.watch.exploding_since is None:
+            # Only now: this loss has shown that the last state is worth more than those before it.
+            keep_last_states(self.states, self.config.save.keep)
+
+    def _diverged(self, step: int, loss: float, norm: float, batch: Batch) -> DivergedError:
         report = self.config.run / f"diverged-step-{step}-rank-{self.world.rank}.json"
-        report.write_text(json.dumps({"step": step, "loss": str(loss), "samples": batch.keys}, indent=1))
-        state, _ = newest_state(self.config.run / "states")
-        good = f"The last good state is that of step {state.step:,}" if state else "No state was saved before"
-        what = f"The loss is {loss:.4g} at step {step:,} (guessing gives {guessing:.2f}), its gradient {norm:.4g} long"
+        listed = f", listed in {report}"
+        try:
+            report.write_text(json.dumps({"step": step, "loss": str(loss), "samples": batch.keys}, indent=1))
+        except OSError:  # the disk is full, too
+            listed = ""
+        # The state of a step has the weights that gave the loss of the next.
+        first_lost = self.watch.exploding_since or (step + 1 if math.isfinite(loss) else step)
+        guessing = f"(guessing gives {self.watch.guessing:.2f})"
+        what = f"The loss is {loss:.4g} at step {step:,} {guessing}, its gradient {norm:.4g} long"
         first = batch.keys[0] if batch.keys else "no sample of this process"
-        where = f"on {first} and {max(0, len(batch.keys) - 1)} others, listed in {report}"
-        raise DivergedError(
-            f"{what}, {where}. {good}: lower optimiser.lr, lengthen the warm-up, or look at those samples."
+        where = f"on {first} and {max(0, len(batch.keys) - 1)} others{listed}"
+        return DivergedError(
+            f"{what}, {where}. {self._last_good_state(first_lost - 2)}: lower optimiser.lr, lengthen the warm-up, or "
+            "look at those samples."
         )
+
+    def _last_good_state(self, up_to_step: int) -> str:
+        """Which it is; a later one is deleted, so that no run goes on from it."""
+        if self.world.is_first:
+            drop_states(self.states, after_step=up_to_step)
+        state, _ = newest_state(self.states, up_to_step=up_to_step)
+        return f"The last good state is that of step {state.step:,}" if state else "No state was saved before"
 
     def _log(self, batch: Batch, result: StepResult, lr_share: float, window: _Window) -> None:
         pairs, waited, bad = sum_of([window.pairs, window.waited / self.world.size, self.bad.bad], self.world)
@@ -246,12 +261,19 @@ class _Loop:
         self.log.write(self.step, numbers)
         rate = (self.step - self.first_step) / (time.monotonic() - self.started)
         left = (self.run.steps - self.step) / rate
-        self.log.show(progress_line(self.step, self.run.steps, numbers, left), is_last=self.step == self.run.steps)
+        is_last = self.step == self.run.steps
+        self.log.show(progress_line(self.step, self.run.steps, numbers, left), is_last=is_last)
+        if by_source and batch.keys:
+            self.watch.see_row(fmean(by_source.values()), len(batch.keys))
+        if is_last or (self.is_first_half and 2 * self.step >= self.run.steps):
+            self.is_first_half = False
+            if (line := self.watch.found_nothing_learnt(is_last=is_last)) is not None:
+                self.log.say(line)
 
-    def _save(self) -> None:
-        """The state, so that the next step would be the same after a kill."""
-        self._check_last_loss()  # never save what is lost
-        if self.saved_step == self.step:
+    def _save(self, *, is_last: bool = False) -> None:
+        """The state, so that the next step would be the same after a kill; none while the loss is exploded."""
+        self._check_last_loss(is_last=is_last)  # never save what is lost
+        if self.saved_step == self.step or self.watch.exploding_since is not None:
             return
         self.saved_step = self.step
         bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)
@@ -259,12 +281,14 @@ class _Loop:
             facts = {
                 "config": to_dict(self.config),
                 "bad_samples": {"bad": int(bad), "seen": int(seen)},
+                "first_loss": self.watch.first_loss,
                 "seconds": self._seconds(),
                 "sources": _sizes(self.run),
                 "precision": _precision(self.run),
             }
-            folder = self.config.run / "states"
-            save_state(folder, self.step, self.run.learner, facts, keep=self.config.save.keep)
+            save_state(self.states, self.step, self.run.learner, facts)
+            if is_last:
+                keep_last_states(self.states, self.config.save.keep)
             self.saved_at = time.monotonic()
 
     def _evaluate(self, *, is_last: bool) -> None:
@@ -300,8 +324,14 @@ class _Loop:
         if late or stop:
             self._save()
         if stop and self.log is not None:
-            self.log.say(f"Stopped after step {self.step:,}, its state saved: go on with --resume.")
+            self.log.say(f"Stopped after step {self.step:,}, {self._how_to_go_on()}")
         return bool(stop)
+
+    def _how_to_go_on(self) -> str:
+        if (since := self.watch.exploding_since) is None:
+            return "its state saved: go on with --resume."
+        good = self._last_good_state(since - 2)
+        return f"its state not saved, since the loss exploded at step {since:,}. {good}: --resume goes on from there."
 
     def _finished(self) -> Path | None:
         bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)

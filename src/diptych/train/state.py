@@ -1,9 +1,11 @@
 """The state of a run on disk: all that its next step depends on, written whole or not at all, the last few kept."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,46 +34,67 @@ class State:
     facts: dict[str, Any]
 
 
-def save_state(folder: Path, step: int, learner: Learner, facts: Mapping[str, Any], *, keep: int) -> Path:
-    """Write the state after `step` steps under `folder`, then delete all but the last `keep`.
+@contextmanager
+def writing(path: Path, states: Path) -> Iterator[None]:
+    """StateError where `path` cannot be written in this block: what to do, and the last of the run's states."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        kept = _newest_first(states)
+        last = f"the last state is {kept[0]}" if kept else "there is no earlier state"
+        is_blocked = isinstance(error, FileExistsError | NotADirectoryError | PermissionError)
+        mend = f"Make {path.parent} a folder that can be written to" if is_blocked else "Free some space"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise StateError(f"{path} could not be written ({reason}); {last}. {mend} and go on with --resume.") from error
+
+
+def save_state(folder: Path, step: int, learner: Learner, facts: Mapping[str, Any]) -> Path:
+    """Write the state after `step` steps under `folder`.
 
     Raises StateError, the earlier states untouched, where it cannot be written.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = folder / f"step-{step:09d}"
     for left in folder.glob(".step-*.tmp"):  # by a kill while it was written
         shutil.rmtree(left, ignore_errors=True)
-    try:
-        with atomic_folder(path) as building:
-            save_file({name: t.contiguous() for name, t in _tensors(learner)}, building / _TENSORS)
-            described = {
-                "version": _VERSION,
-                "step": step,
-                "sha256": sha256_file(building / _TENSORS),
-                "scaler": learner.scaler.state_dict(),
-                **facts,
-            }
-            (building / _FACTS).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    except (OSError, SafetensorError) as error:
-        kept = _newest_first(folder)
-        last = f"the last state is {kept[0]}" if kept else "there is no earlier state"
-        is_blocked = isinstance(error, FileExistsError | NotADirectoryError | PermissionError)
-        mend = f"Make {folder} a folder that can be written to" if is_blocked else "Free some space"
-        raise StateError(f"{path} could not be written ({error}); {last}. {mend} and go on with --resume.") from error
-    for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+    with writing(path, folder), atomic_folder(path) as building:
+        save_file({name: t.contiguous() for name, t in _tensors(learner)}, building / _TENSORS)
+        described = {
+            "version": _VERSION,
+            "step": step,
+            "sha256": sha256_file(building / _TENSORS),
+            "scaler": learner.scaler.state_dict(),
+            **facts,
+        }
+        (building / _FACTS).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     return path
 
 
-def newest_state(folder: Path) -> tuple[State | None, list[str]]:
+def keep_last_states(folder: Path, keep: int) -> None:
+    """Delete all but the last `keep`."""
+    for old in _newest_first(folder)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def drop_states(folder: Path, *, after_step: int) -> None:
+    """Delete those of later steps."""
+    for late in _newest_first(folder):
+        if _step_of(late) > after_step:
+            shutil.rmtree(late, ignore_errors=True)
+
+
+def newest_state(folder: Path, *, up_to_step: float = math.inf) -> tuple[State | None, list[str]]:
     """The last state that is whole, or None where there is none at all; and a line on each damaged one passed over.
 
     Raises StateError where there are states and all are damaged.
     """
     faults: list[str] = []
     for path in _newest_first(folder):
+        if _step_of(path) > up_to_step:
+            continue
         try:
             return _read(path), faults
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -131,3 +154,7 @@ def _newest_first(folder: Path) -> list[Path]:
     """The states, by our names alone: a copy that someone keeps beside them is not ours to count or delete."""
     ours = (path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{9,}", path.name))
     return sorted(ours, reverse=True) if folder.is_dir() else []
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))

@@ -10,6 +10,7 @@ others. Each run is configs/finetune.toml but for its line in RUNS. What has bee
 import argparse
 import json
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +31,8 @@ from diptych.train.config import read_config
 from diptych.train.loop import train
 
 LABELLED = ("cifar100", "grocery", "imagenette", "instruments", "scenes", "sports", "tiny-imagenet")
-RECIPE = Path(__file__).parents[1] / "configs" / "finetune.toml"
+CONFIGS = Path(__file__).parents[1] / "configs"
+RECIPE, PRETRAINING = CONFIGS / "finetune.toml", CONFIGS / "postcard.toml"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 # What a run is called in the table, and what it changes of the recipe.
@@ -47,17 +49,15 @@ RUNS: dict[str, tuple[str, ...]] = {
     ),
     "rate 5e-5, text tower locked": (*PLAIN, "optimiser.lr=5e-5", 'model.locked=["text.*"]'),
     "rate 5e-4, image tower locked": (*PLAIN, "optimiser.lr=5e-4", 'model.locked=["visual.*"]'),
-    "rate 5e-5, half the pairs old": (*PLAIN, "optimiser.lr=5e-5"),
-    "rate 5e-5, decay to the start, half the pairs old": (
+    "rate 5e-5, three quarters of the pairs old, four times as many": (
+        *PLAIN,
         "optimiser.lr=5e-5",
-        "optimiser.weight_decay=0",
-        "optimiser.decay_to_start=1000",
+        "train.steps=480",
     ),
 }
+OLD = {"rate 5e-5, three quarters of the pairs old, four times as many": 0.75}  # shares of old pairs
 # Shares of the start in the averages of these.
-AVERAGED = dict.fromkeys(("rate 5e-5",), (0.3, 0.5))
-WITH_OLD = ("rate 5e-5, half the pairs old", "rate 5e-5, decay to the start, half the pairs old")
-OLD = {"flickr8k": 0.25, "tiny-imagenet": 0.25}  # shares of the pairs in those runs
+AVERAGED = dict.fromkeys(("rate 5e-5", *OLD), (0.3, 0.5))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--start", default="postcard")
     parser.add_argument("--target", default="digits", choices=("digits", *LABELLED))
     parser.add_argument("--runs", type=Path, default=Path("runs/finetuning"))
-    parser.add_argument("--limit", type=int, default=100, help="samples of each set that is not to be forgotten")
+    parser.add_argument("--limit", type=int, default=300, help="samples of each set that is not to be forgotten")
     parser.add_argument("--steps", type=int, help="instead of the recipe's")
     arguments = parser.parse_args()
     start = load_checkpoint(arguments.start)
@@ -85,7 +85,7 @@ def main() -> None:
     print_row("the start", measures.rows["the start"], header=True)
     for name, changes in RUNS.items():
         steps = (f"train.steps={arguments.steps}",) if arguments.steps else ()
-        sources = mixed(target, arguments.data) if name in WITH_OLD else [target.train]
+        sources = mixed(target, arguments.data, OLD[name]) if name in OLD else [target.train]
         tuned = fine_tuned(
             folder / name.replace(",", "").replace(" ", "-"), arguments.start, sources, (*changes, *steps)
         )
@@ -153,11 +153,15 @@ class Measures:
             temporary.write_text(json.dumps(self.rows, indent=1))
 
 
-def mixed(target: Target, data: Path) -> list[dict[str, Any]]:
-    """The target's pairs and some of those that the start has learnt from."""
-    weight = 1 - sum(OLD.values())
-    old = [{"path": str(data / f"{name}-train-*"), "name": name, "weight": weight} for name, weight in OLD.items()]
-    return [{**target.train, "weight": weight}, *old]
+def mixed(target: Target, data: Path, share: float) -> list[dict[str, Any]]:
+    """The target's pairs, and `share` of what the start has learnt from, in its own mixture."""
+    known = tomllib.loads(PRETRAINING.read_text())["data"]["sources"]
+    known = [source for source in known if source["name"] != target.train["name"]]
+    part = share / sum(source["weight"] for source in known)
+    old = [
+        {**source, "path": str(data / Path(source["path"]).name), "weight": part * source["weight"]} for source in known
+    ]
+    return [{**target.train, "weight": 1 - share}, *old]
 
 
 def fine_tuned(run: Path, start: str, sources: list[dict[str, Any]], changes: tuple[str, ...]) -> Checkpoint:

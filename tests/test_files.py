@@ -225,6 +225,21 @@ def test_what_cannot_be_written_is_said_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(DiptychError, match=r"folder\.html is a folder, where a file is to be written\.$"):
         check_writable(tmp_path / "folder.html", (".html",))
+    with pytest.raises(DiptychError, match=r"^/proc/page\.html cannot be written \(No such file or directory\); give"):
+        check_writable(Path("/proc/page.html"), (".html",))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder.html"]
+
+
+def test_what_is_below_a_file_is_refused_by_the_name_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pairs.csv").touch()
+    with pytest.raises(NotADirectoryError) as of_file, atomic_write(Path("pairs.csv/x.png")) as temporary:
+        temporary.write_bytes(b"a picture")
+    with pytest.raises(NotADirectoryError) as of_folder, atomic_folder(Path("pairs.csv/model")):
+        pass
+    assert [raised.value.filename for raised in (of_file, of_folder)] == ["pairs.csv/x.png", "pairs.csv/model"]
 
 
 @contextmanager

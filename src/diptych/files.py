@@ -74,6 +74,12 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
         raise DiptychError(f"{path} is a folder, where a file is to be written.")
     if not path.absolute().parent.is_dir():
         raise DiptychError(f"{path} cannot be written: there is no folder {path.parent}.")
+    trial = _beside(path)
+    try:  # what permissions say is not all: a file system may be read-only, or none to write to
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise DiptychError(f"{path} cannot be written ({error.strerror}); give another path.") from error
 
 
 @contextmanager
@@ -92,7 +98,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         _name_target(error, temporary, path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide the error that matters
+            temporary.unlink()
 
 
 @contextmanager
@@ -102,11 +109,11 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     A folder at `path` that is empty or was written here is replaced as a whole. Any other is refused with
     DiptychError unless `overwrite`; a file, the working folder, the home folder or one that holds them always is.
     """
-    path = path.resolve()
+    given, path = path, path.resolve()
     _check_replaceable(path, overwrite=overwrite)
     temporary = _beside(path)
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         yield temporary
         ours = sorted(entry.name for entry in temporary.iterdir())
         mark = "\n".join(["Written by Diptych, which may replace this folder while it holds only:", *ours, ""])
@@ -116,7 +123,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         _flush_to_disk(temporary)
         _swap_in(temporary, path)
     except OSError as error:
-        _name_target(error, temporary, path)
+        _name_target(error, temporary, given)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -210,7 +217,7 @@ def _name_target(error: OSError, temporary: Path, path: Path) -> None:
     failed = error.filename
     if error.errno in _FULL and failed is None:
         error.filename = str(path)
-    elif isinstance(failed, str) and Path(failed).is_relative_to(temporary):
+    elif isinstance(failed, str | Path) and Path(failed).is_relative_to(temporary):
         error.filename, error.filename2 = str(path / Path(failed).relative_to(temporary)), None
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -233,6 +234,7 @@ def write_table(name: str, **pairs: tuple[bytes, str]) -> str:
 CONFIG = """
 run = "runs/pets"
 model.preset = "ViT-B-32"
+train.batch_size = 2
 data.sources = [{ path = "pets.csv" }]
 
 [[evaluate]]
@@ -306,7 +308,7 @@ text = { context_length = 6, width = 16, layers = 1, heads = 2 }
     [
         (
             ["pets.csv", "-o", "sheet.jpg"],
-            "The contact sheet is a PNG: give -o a name that ends in .png, got sheet.jpg.",
+            "sheet.jpg must end in .png.",
         ),
         (["pets.csv", "--set", "seed=1"], "--set changes a key of a config, and none is given: give a .toml file."),
         (["pets.toml", "pets.csv"], "Give one config, or paths of data, got pets.toml pets.csv."),
@@ -321,6 +323,59 @@ def test_wrong_usage_is_told_in_one_line(diptych: Run, arguments: list[str], mes
     status, out, err = diptych(*arguments)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"diptych: {message}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.batch_size=4000", "A batch of 4,000 is larger than the data, 2 samples: lower train.batch_size or add"),
+        ("model.image_size=100", "vision.image_size 100 x 100 is no multiple of vision.patch_size 32"),
+        ("model.image_size=20000", "vision.image_size must be at most 16,384, got 20000."),
+        ('model.locked=["vision.*"]', "model.locked: 'vision.*' matches no parameter; the towers are visual.*"),
+        ('model.locked=["*"]', "model.locked locks every parameter: nothing is left to learn"),
+        ("data.sources.0.weight=0", "All weights of the mixture are 0: give at least one source a weight above 0."),
+        ("data.sources.0.templates=imagenet-0", "data.sources.templates is neither a prompt with {} nor a known name"),
+        ("train.average_with_start=0.5", "train.average_with_start needs model.start"),
+        ("evaluate.0.task=zero-shot", "val has no class names, which zero-shot needs: is it a set for retrieval?"),
+    ],
+)
+def test_what_training_refuses_of_a_config_is_found(diptych: Run, override: str, message: str) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"), b=(picture(seed=2), "a brown cat"))
+    write_table("val.csv", c=(picture(seed=3), "a tree"))
+    Path("pets.toml").write_text(CONFIG)
+    status, out, err = diptych("pets.toml", "--set", override)
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith(f"diptych: {message}")
+    assert "Nothing here" not in out
+
+
+def test_the_model_that_a_run_would_start_from_is_no_reason_to_refuse(diptych: Run) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"), b=(picture(seed=2), "a brown cat"))
+    write_table("val.csv", c=(picture(seed=3), "a tree"))
+    Path("pets.toml").write_text(CONFIG.replace('model.preset = "ViT-B-32"', 'model.start = "postcard"'))
+    assert diptych("pets.toml")[::2] == (0, "")
+    assert diptych("pets.toml", "--set", "train.chunk_size=1")[2].startswith("diptych: train.chunk_size: gradient")
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_data_is_read(diptych: Run) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"))
+    assert diptych("pets.csv", "-o", "/proc/x.png") == (
+        1,
+        "",
+        "diptych: /proc/x.png cannot be written (No such file or directory); give another path.\n",
+    )
+
+
+def test_the_report_is_printed_before_the_sheet_is_written(diptych: Run) -> None:
+    write_table("pets.csv", a=(picture(seed=1), "a dog"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, limits[1]))  # as on a disk that is full
+    try:
+        status, out, err = diptych("pets.csv", "-o", "sheet.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (status, err) == (1, "diptych: sheet.png: File too large.\n")
+    assert out.endswith("Nothing here would stop a run.\n")
 
 
 def test_data_that_does_not_exist_is_told_in_one_line(diptych: Run) -> None:

@@ -76,22 +76,21 @@ def check(
     [dim]Example: diptych data check config.toml -o sheet.png[/dim]
     """
     import json
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
-    from diptych.cli.data_inputs import Columns, measures_of, read_inputs
+    from diptych.cli.data_inputs import Columns, measures_of, read_inputs, refusals
     from diptych.cli.data_tables import print_check
     from diptych.data.check import check_sources
-    from diptych.data.contact_sheet import contact_sheet
     from diptych.data.open import open_source
-    from diptych.files import atomic_write
-    from diptych.images import open_image
+    from diptych.files import check_writable
 
-    if output is not None and output.suffix.lower() != ".png":
-        raise ValueError(f"The contact sheet is a PNG: give -o a name that ends in .png, got {output}.")
+    if output is not None:
+        check_writable(output, (".png",))
     given = read_inputs(inputs, validation or (), overrides or (), Columns(image=image_column, caption=caption_column))
     training = [open_source(source) for source in given.training]
     held_out = [open_source(source) for source in given.validation]
     weights = [each.weight for each in given.training]
+    refused = refusals(given.config, training)
     report = check_sources(
         training,
         held_out,
@@ -99,16 +98,15 @@ def check(
         weights=[len(s) if weight is None else weight for s, weight in zip(training, weights, strict=True)],
         progress=True,
     )
-    if output is not None:
-        sheet = contact_sheet(training, lambda image: open_image(image, shortest_side=256), pairs=pairs, seed=seed)
-        with atomic_write(output) as temporary:
-            sheet.save(temporary, "PNG")
+    report = replace(report, problems=(*refused, *report.problems))
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2, ensure_ascii=True))
     else:
         print_check(report)
     for problem in report.problems:
         typer.echo(f"diptych: {problem}", err=True)
+    if output is not None:
+        _write_sheet(output, training, pairs=pairs, seed=seed)
     return 1 if report.problems else 0
 
 
@@ -181,6 +179,16 @@ def filter_(
         typer.echo(json.dumps({**about, **asdict(report)}, indent=2, ensure_ascii=True))
     else:
         _print_report(report, output)
+
+
+def _write_sheet(output: Path, sources: "Sequence[Source]", *, pairs: int, seed: int) -> None:
+    from diptych.data.contact_sheet import contact_sheet
+    from diptych.files import atomic_write
+    from diptych.images import open_image
+
+    sheet = contact_sheet(sources, lambda image: open_image(image, shortest_side=256), pairs=pairs, seed=seed)
+    with atomic_write(output) as temporary:
+        sheet.save(temporary, "PNG")
 
 
 def _rules(context: typer.Context) -> "Rules":

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diptych.data.check import Measures
 from diptych.data.config import SourceConfig
+from diptych.data.sample import Source
 from diptych.encode.workers import core_count
+from diptych.errors import DiptychError
 from diptych.images import open_image
 from diptych.tokenizer import Tokenizer, clip_tokenizer
 
@@ -68,6 +71,22 @@ def measures_of(config: "RunConfig | None") -> Measures:
         bad_sample_limit=0.01 if config is None else config.data.bad_sample_limit,
         workers=core_count(),
     )
+
+
+def refusals(config: "RunConfig | None", training: Sequence[Source]) -> tuple[str, ...]:
+    """What `diptych train` would refuse of a config before its first step, a line each."""
+    if config is None:
+        return ()
+    from diptych.cli.train import evaluators_of
+    from diptych.train.setup import check_run
+
+    lines = []
+    for check in (partial(check_run, config, training), partial(evaluators_of, config.evaluate)):
+        try:
+            check()
+        except (DiptychError, ValueError) as error:
+            lines.append(str(error))
+    return tuple(lines)
 
 
 def image_size(image: bytes) -> tuple[int, int]:

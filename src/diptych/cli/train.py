@@ -41,7 +41,7 @@ def train(
         return 0
     from diptych.train.loop import train as train_run
 
-    folder = train_run(settings, resume=resume, evaluators=_evaluators(settings.evaluate))
+    folder = train_run(settings, resume=resume, evaluators=evaluators_of(settings.evaluate))
     if folder is None:
         return 0 if int(os.environ.get("RANK", "0")) else STOPPED
     typer.echo(folder)
@@ -58,9 +58,11 @@ def plot(
 
     Example: diptych plot runs/postcard
     """
-    from diptych.files import atomic_write
+    from diptych.files import atomic_write, check_writable
     from diptych.train.plot import plot_run
 
+    if output is not None:
+        check_writable(output, (".png",))
     png = plot_run(run)
     path = output or run / "curves.png"
     with atomic_write(path) as temporary:
@@ -68,7 +70,8 @@ def plot(
     typer.echo(path)
 
 
-def _evaluators(configs: "tuple[EvaluateConfig, ...]") -> "list[Evaluator]":
+def evaluators_of(configs: "tuple[EvaluateConfig, ...]") -> "list[Evaluator]":
+    """What measures the sets of a config, which are opened; ValueError or DataError for one that does not suit."""
     evaluators = [_evaluator(config) for config in configs]
     names = [evaluator.name for evaluator in evaluators]
     if repeated := [name for name in names if names.count(name) > 1]:

@@ -23,7 +23,7 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
 def lock(model: CLIP, patterns: Sequence[str], *, batch_norms: bool = False) -> list[str]:
     """Take the gradients from the parameters whose names match, and from all batch norms if asked; their names.
 
-    Raises ValueError where a pattern matches none.
+    Raises ValueError where a pattern matches none, or nothing is left to learn.
 
     A whole subtree is named by its beginning: "visual.*", "text.transformer.blocks.0.*".
     """
@@ -39,6 +39,8 @@ def lock(model: CLIP, patterns: Sequence[str], *, batch_norms: bool = False) -> 
         locked += [f"{norm}.{each}" for norm in norms for each in ("weight", "bias")]
     for name in locked:
         model.get_parameter(name).requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("model.locked locks every parameter: nothing is left to learn")
     return sorted(set(locked))
 
 
@@ -74,8 +76,6 @@ def make_optimiser(towers: Towers, config: OptimiserConfig) -> torch.optim.AdamW
     """AdamW for all that learns, with the paper's settings for its kind where the config leaves them open."""
     named = ((name.removeprefix("model."), parameter) for name, parameter in towers.named_parameters())
     groups = parameter_groups(named, config)
-    if not groups:
-        raise ValueError("model.locked locks every parameter: nothing is left to learn")
     model = towers.model.config
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas(model), eps=config.epsilon(model), fused=True)
 

@@ -20,7 +20,7 @@ from diptych.model.config import CLIPConfig, ResNetConfig, check_whole_patches
 from diptych.preprocess import Preprocess
 from diptych.prompts import TEMPLATES
 from diptych.settings import to_dict
-from diptych.tokenizer import Tokenizer, cut
+from diptych.tokenizer import Tokenizer, clip_tokenizer, cut
 from diptych.train.config import ModelConfig, RunConfig
 from diptych.train.distributed import World
 from diptych.train.optimiser import lock
@@ -105,10 +105,39 @@ def set_up(config: RunConfig, world: World) -> Run:
     )
 
 
+def check_run(config: RunConfig, sources: Sequence[Source]) -> None:
+    """Raise what `set_up` would raise of a config and its opened sources on any machine. No weights are drawn."""
+    world = World(rank=0, size=1, device=torch.device("cpu"))
+    tokenizer: Tokenizer = clip_tokenizer()
+    if config.model.start is None:
+        model_config, _ = _new_config(config.model)
+    else:
+        start = load_checkpoint(config.model.start, image_size=config.model.image_size)
+        model_config, tokenizer = start.config, tokenizer_of(start)
+    _check(config, model_config, world)
+    with torch.device("meta"):
+        model = CLIP(model_config)
+    lock(model, config.model.locked, batch_norms=config.model.lock_batch_norms)
+    make_loader(config, model_config, tokenizer, sources, world)
+
+
 def starting_checkpoint(config: ModelConfig, seed: int) -> Checkpoint:
     """The weights that a run starts from: loaded, or drawn by the seed."""
     if config.start is not None:
         return load_checkpoint(config.start, image_size=config.image_size)
+    clip_config, source = _new_config(config)
+    torch.manual_seed(seed)
+    return Checkpoint(
+        config=clip_config,
+        tensors=CLIP(clip_config).state_dict(),
+        preprocess=Preprocess(size=clip_config.vision.image_size),
+        source=source,
+        format="diptych",
+    )
+
+
+def _new_config(config: ModelConfig) -> tuple[CLIPConfig, str]:
+    """What a model that starts from random weights is, and where that is said."""
     if config.config is not None:
         clip_config, source = config.config, "the config"
     else:
@@ -119,14 +148,7 @@ def starting_checkpoint(config: ModelConfig, seed: int) -> Checkpoint:
     if config.image_size is not None:
         size = (config.image_size, config.image_size)
         clip_config = replace(clip_config, vision=replace(clip_config.vision, image_size=size))
-    torch.manual_seed(seed)
-    return Checkpoint(
-        config=clip_config,
-        tensors=CLIP(clip_config).state_dict(),
-        preprocess=Preprocess(size=clip_config.vision.image_size),
-        source=source,
-        format="diptych",
-    )
+    return clip_config, source
 
 
 def make_loader(

@@ -153,6 +153,20 @@ def test_folders_of_different_layouts_are_not_one_source(tmp_path: Path) -> None
         opened(tmp_path / "tars", tmp_path / "classes")
 
 
+def test_files_of_different_layouts_are_not_one_source(tmp_path: Path) -> None:
+    write_images(tmp_path, "1.jpg", "2.jpg")
+    table, more = text("a.csv", "filename,caption\n1.jpg,a dog")(tmp_path), tmp_path / "b.parquet"
+    tar = write_tar(tmp_path / "good.tar", img2dataset_files(1))
+    pictures = write_parquet(tmp_path / "c.parquet", {"image": [b"a"], "text": ["a"]})
+    for places, found in (((table, tar), "table and webdataset"), ((table, pictures), "parquet and table")):
+        first, second = sorted(places, key=lambda place: place != pictures)
+        with pytest.raises(DataError) as raised:
+            opened(*places)
+        assert str(raised.value) == f"{first} and {second} hold {found}; make each layout a source of its own."
+    pq.write_table(pa.table({"filename": ["2.jpg"], "caption": ["a cat"]}), more)
+    assert len(opened(table, more)) == 2  # both are tables of file names
+
+
 def test_a_damaged_shard_leaves_the_others_indexed(tmp_path: Path) -> None:
     write_tar(tmp_path / "0.tar", img2dataset_files(2))
     whole = write_tar(tmp_path / "1.tar", img2dataset_files(2, first=2)).read_bytes()

@@ -4,7 +4,7 @@ from diptych.data.config import SourceConfig, SourceFormat
 from diptych.data.readers.folder import open_class_folders
 from diptych.data.readers.image_bytes import Images
 from diptych.data.readers.index import Index
-from diptych.data.readers.locate import TABLE_SUFFIXES, detect, find, shard_files, source_name
+from diptych.data.readers.locate import TABLE_SUFFIXES, find, layouts, shard_files, source_name
 from diptych.data.readers.parquet import has_image_bytes
 from diptych.data.readers.remote import local_copy
 from diptych.data.readers.shards import ShardIndexer
@@ -36,11 +36,16 @@ def open_source(config: SourceConfig) -> Source:
 
 
 def _layout(places: list[str], config: SourceConfig) -> SourceFormat:
-    layout = detect(places)
-    if layout == "parquet":
-        first = shard_files(places, (".parquet",))[0]
-        return "parquet" if has_image_bytes(local_copy(first), first, config) else "table"
-    return layout
+    """The one layout of what lies at the places; a Parquet file of file names is a table."""
+    found = layouts(places)
+    if "parquet" in found:
+        place = found.pop("parquet")
+        first = shard_files([place], (".parquet",))[0]
+        found.setdefault("parquet" if has_image_bytes(local_copy(first), first, config) else "table", place)
+    if len(found) > 1:
+        where = " and ".join(found[layout] for layout in sorted(found))
+        raise DataError(f"{where} hold {' and '.join(sorted(found))}; make each layout a source of its own.")
+    return next(iter(found))
 
 
 def _open(places: list[str], layout: SourceFormat, config: SourceConfig) -> tuple[Index, Images]:

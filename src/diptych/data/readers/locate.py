@@ -54,15 +54,12 @@ def shard_files(places: list[str], suffixes: tuple[str, ...]) -> list[str]:
     return files
 
 
-def detect(places: list[str]) -> SourceFormat:
-    """The layout of what lies at the places, by the names of files; a Parquet file is looked into later."""
+def layouts(places: list[str]) -> dict[SourceFormat, str]:
+    """Each layout that lies at the places, by the names of files, and the first place that has it."""
+    found: dict[SourceFormat, str] = {}
     for place in places:
-        if not is_folder(place):
-            return _format_of(place)
-    found = {_format_in(place) for place in places}
-    if len(found) > 1:
-        raise DataError(f"{places[0]} ... hold {' and '.join(sorted(found))}; make each layout a source of its own.")
-    return found.pop()
+        found.setdefault(_format_in(place) if is_folder(place) else _format_of(place), place)
+    return found
 
 
 def has_suffix(place: str, suffixes: tuple[str, ...]) -> bool:

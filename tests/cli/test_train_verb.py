@@ -1,6 +1,7 @@
 """`diptych train` and `diptych plot` as a user runs them."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from command import diptych, environment
 from PIL import Image
 
 import diptych as package
+from diptych.data.config import SourceConfig
+from diptych.data.open import open_source
 from pairs import settings, write_pairs
 
 
@@ -99,16 +102,69 @@ def test_a_plot_of_no_run_is_refused(tmp_path: Path) -> None:
     assert "is not the folder of a run: it has no metrics.jsonl" in done.stderr
 
 
-def test_a_full_disk_ends_the_run_in_one_line_and_leaves_nothing_half_written(config: Path, tmp_path: Path) -> None:
-    def limit_files() -> None:  # to less than a state needs
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+def test_a_plot_below_a_file_is_refused_by_the_name_that_was_given(config: Path) -> None:
+    done = diptych("plot", config.parent / "run", "-o", "pyproject.toml/x.png")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "diptych: pyproject.toml/x.png cannot be written: there is no folder pyproject.toml.\n",
+    )
 
-    command = [sys.executable, "-m", "diptych", "train", str(config), "--set", f"run={tmp_path / 'run'}"]
+
+def train_on_a_full_disk(config: Path, room: int, *settings: str) -> subprocess.CompletedProcess[str]:
+    """A run none of whose files may grow larger than `room` bytes."""
+
+    def limit_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    command = [sys.executable, "-m", "diptych", "train", str(config)]
+    command += [each for setting in settings for each in ("--set", setting)]
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment(), preexec_fn=limit_files, timeout=120, check=False
     )
     assert done.returncode == 1
-    assert "could not be written" in done.stderr
-    assert "Free some space and go on with --resume." in done.stderr
     assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_leaves_nothing_half_written(config: Path, tmp_path: Path) -> None:
+    done = train_on_a_full_disk(config, 100_000, f"run={tmp_path / 'run'}")  # less than a state needs
+    assert "step-000000004 could not be written" in done.stderr
+    assert "Free some space and go on with --resume." in done.stderr
     assert list((tmp_path / "run" / "states").iterdir()) == []
+
+
+def test_a_disk_too_full_for_a_log_is_said_in_one_line(config: Path, tmp_path: Path) -> None:
+    done = train_on_a_full_disk(config, 1024, f"run={tmp_path / 'run'}", "log_every_steps=1", "save.every_steps=1000")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    assert done.stderr.splitlines()[-1] == (
+        f"diptych: {metrics} could not be written (File too large); there is no earlier state. Free some space and go "
+        "on with --resume."
+    )
+    assert metrics.stat().st_size <= 1024
+
+
+def test_a_disk_too_full_for_anything_is_said_in_a_line_each(config: Path, tmp_path: Path) -> None:
+    done = train_on_a_full_disk(config, 30, f"run={tmp_path / 'run'}")
+    first, last = done.stderr.splitlines()
+    assert first == "TensorBoard's log could not be written (File too large): the run goes on without it."
+    assert f"{tmp_path / 'run' / 'metrics.jsonl'} could not be written (File too large);" in last
+
+
+def test_a_disk_too_full_for_the_log_of_bad_samples_is_said_in_one_line(tmp_path: Path) -> None:
+    table = write_pairs(tmp_path / "pairs")
+    for path in (tmp_path / "pairs").glob("*.png"):
+        path.write_bytes(b"no image")
+    open_source(SourceConfig(path=str(table)))  # so that its index is there, which has to be written once
+    path = tmp_path / "run.toml"
+    path.write_text(tomlkit.dumps(settings(table, tmp_path / "run")), encoding="utf-8")
+    done = train_on_a_full_disk(path, 500)
+    assert f"{tmp_path / 'run'}/bad-samples-*.log could not be written (File too large);" in done.stderr
+
+
+def test_a_disk_too_full_for_the_index_of_the_data_is_said_in_one_line(tmp_path: Path) -> None:
+    table = write_pairs(tmp_path / "pairs")
+    path = tmp_path / "run.toml"
+    path.write_text(tomlkit.dumps(settings(table, tmp_path / "run")), encoding="utf-8")
+    done = train_on_a_full_disk(path, 500)
+    said = r"diptych: .* cannot be written to \(.*File too large.*\); free space, or set DIPTYCH_CACHE .*\n"
+    assert re.fullmatch(said, done.stderr)

@@ -53,10 +53,15 @@ class BadSamples:
         if batch.bad:
             self._last = f" The last: {batch.bad[-1]}"
 
-    def check(self, bad: float, seen: float) -> None:
-        """DataError where of the samples that all processes have seen more are bad than the limit and chance allow."""
+    def check(self, bad: float, seen: float, *, is_last: bool = False) -> None:
+        """DataError where of the samples that all processes have seen more are bad than the limit and chance allow.
+
+        The first hundred are not judged before there are no more (`is_last`).
+        """
         allowed = self.limit * seen
-        if seen >= _LEAST_SEEN and bad > allowed + 3 * allowed**0.5:  # three standard deviations of a rate at the limit
+        if (
+            is_last or seen >= _LEAST_SEEN
+        ) and bad > allowed + 3 * allowed**0.5:  # three standard deviations of a rate at the limit
             raise DataError(
                 f"{bad:,.0f} of the {seen:,.0f} samples so far could not be used ({bad / seen:.1%}; bad_sample_limit "
                 f"is {self.limit:.1%}).{self._last}"

@@ -15,19 +15,20 @@ from statistics import fmean
 from types import FrameType
 
 from diptych.data.loader import BadSamples, Batch
+from diptych.data.sample import DataError
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.errors import DiptychError
 from diptych.settings import from_dict, to_dict
 from diptych.train.config import RunConfig, changed_keys
 from diptych.train.distributed import LateSums, World, is_agreed, join_world, sum_of
-from diptych.train.log import RunLog, progress_line
+from diptych.train.log import RunLog, cut_bad_samples, log_bad_samples, progress_line
 from diptych.train.loss_watch import LossWatch
 from diptych.train.plot import check_can_plot
 from diptych.train.result import write_result
 from diptych.train.schedule import learning_rate_share
 from diptych.train.setup import Run, set_up
 from diptych.train.sources import losses_by_source
-from diptych.train.state import State, drop_states, keep_last_states, newest_state, restore, save_state
+from diptych.train.state import State, drop_states, keep_last_states, newest_state, restore, save_state, writing
 from diptych.train.step import StepResult
 
 Measure = Callable[[TorchEncoder], Mapping[str, float]]
@@ -148,8 +149,11 @@ class _Loop:
         self.states = self.config.run / "states"
         self.log: RunLog | None = None
         self.config.run.mkdir(parents=True, exist_ok=True)
+        with writing(self._logs_of_bad_samples, self.states):
+            cut_bad_samples(self.config.run, self.step, rank=self.world.rank, processes=self.world.size)
         if self.world.is_first:
-            self.log = RunLog(self.config.run, step=self.step)
+            with writing(self.config.run / "metrics.jsonl", self.states):
+                self.log = RunLog(self.config.run, step=self.step)
 
     def to_the_end(self) -> Path | None:
         """All steps that are left."""
@@ -194,8 +198,8 @@ class _Loop:
 
     def _count_bad(self, batch: Batch) -> None:
         if batch.bad:
-            with (self.config.run / f"bad-samples-{self.world.rank}.log").open("a", encoding="utf-8") as file:
-                file.writelines(f"step {self.step + 1}: {line}\n" for line in batch.bad)
+            with writing(self._logs_of_bad_samples, self.states):
+                log_bad_samples(self.config.run, self.step + 1, batch.bad, rank=self.world.rank)
         self.bad.count(batch)
 
     def _check_last_loss(self, *, is_last: bool = False) -> None:
@@ -258,7 +262,7 @@ class _Loop:
             "seconds": self._seconds(),
             **by_source,
         }
-        self.log.write(self.step, numbers)
+        self._write(numbers)
         rate = (self.step - self.first_step) / (time.monotonic() - self.started)
         left = (self.run.steps - self.step) / rate
         is_last = self.step == self.run.steps
@@ -269,6 +273,11 @@ class _Loop:
             self.is_first_half = False
             if (line := self.watch.found_nothing_learnt(is_last=is_last)) is not None:
                 self.log.say(line)
+
+    def _write(self, numbers: Mapping[str, float]) -> None:
+        assert self.log is not None
+        with writing(self.log.path, self.states):
+            self.log.write(self.step, numbers)
 
     def _save(self, *, is_last: bool = False) -> None:
         """The state, so that the next step would be the same after a kill; none while the loss is exploded."""
@@ -310,7 +319,7 @@ class _Loop:
                 numbers |= {f"{each.name}/{name}": value for name, value in each.measure(encoder).items()}
             except (DiptychError, OSError) as error:  # what was learnt is worth more than one measure of it
                 self.log.say(f"{each.name} could not be measured: {error}")
-        self.log.write(self.step, numbers)
+        self._write(numbers)
         self.log.say(f"step {self.step:,}: " + "  ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
     def _is_asked_to_stop(self) -> bool:
@@ -320,7 +329,7 @@ class _Loop:
         if is_late:
             self.saved_at = time.monotonic()  # the state that this asks for is on its way
         bad, seen, late, stop = self.sums.exchange([self.bad.bad, self.bad.seen, is_late, self.stop.is_set()])
-        self.bad.check(bad, seen)
+        self._check_bad(bad, seen)
         if late or stop:
             self._save()
         if stop and self.log is not None:
@@ -333,14 +342,30 @@ class _Loop:
         good = self._last_good_state(since - 2)
         return f"its state not saved, since the loss exploded at step {since:,}. {good}: --resume goes on from there."
 
+    def _check_bad(self, bad: float, seen: float, *, is_last: bool = False) -> None:
+        try:
+            self.bad.check(bad, seen, is_last=is_last)
+        except DataError as error:
+            last = " The last state is kept." if is_last else ""
+            raise DataError(
+                f"{error} All are in {self._logs_of_bad_samples}.{last} Mend them and start anew, or raise "
+                "data.bad_sample_limit and go on with --resume."
+            ) from error
+
     def _finished(self) -> Path | None:
         bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)
+        self._check_bad(bad, seen, is_last=True)
         if self.log is None:
             return None
         if bad:
-            logs = self.config.run / "bad-samples-*.log"
+            logs = self._logs_of_bad_samples
             self.log.say(f"{int(bad):,} of {int(seen):,} samples could not be used and were left out: see {logs}.")
-        return write_result(self.run)
+        with writing(self.config.run / "model", self.states):
+            return write_result(self.run)
+
+    @property
+    def _logs_of_bad_samples(self) -> Path:
+        return self.config.run / "bad-samples-*.log"
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started

@@ -112,10 +112,12 @@ def _index_in(content: bytes | mmap.mmap, path: Path) -> Index:
 
 
 def _build(path: Path, build: Callable[[], Index]) -> None:
+    from safetensors import SafetensorError
+
     try:
         _write(build(), path)
-    except OSError as error:  # of writing, for readers say DataError of what they cannot read
-        reason = error.strerror or str(error)
+    except (OSError, SafetensorError) as error:  # of writing, for readers say DataError of what they cannot read
+        reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{path.parent} cannot be written to ({reason}); free space, or set DIPTYCH_CACHE to another folder."
         ) from error

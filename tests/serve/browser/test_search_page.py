@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
@@ -294,9 +295,19 @@ def test_a_picture_of_too_many_pixels_is_made_smaller_before_it_is_sent(page: Pa
     expect(hits(page)).to_have_count(PAGE)
 
 
-def test_what_the_server_refuses_is_shown_in_its_words(page: Page, searched: str, complaints: list[str]) -> None:
-    page.goto(f"{searched}#search?q=dog+%2B+")
-    expect(page.get_by_role("alert")).to_contain_text("A term is empty")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("dog + ", "A term is empty"),
+        ("a cat and " * 60, "have 182 tokens, and the model reads 77: shorten them."),
+    ],
+    ids=["no term", "a pasted paragraph"],
+)
+def test_what_the_server_refuses_is_shown_in_its_words(
+    page: Page, searched: str, complaints: list[str], words: str, said: str
+) -> None:
+    page.goto(f"{searched}#search?{urlencode({'q': words})}")
+    expect(page.get_by_role("alert")).to_contain_text(said)
     assert all("422" in said for said in complaints)
     complaints.clear()
 

@@ -102,7 +102,7 @@ def _text_side(model: "ModelConfig") -> tuple[Tokenizer, int]:
     from diptych.encode.encoder import tokenizer_of
 
     if model.start is not None:
-        checkpoint = load_checkpoint(model.start)
+        checkpoint = load_checkpoint(model.start, preset=model.preset or model.config, activation=model.activation)
         return tokenizer_of(checkpoint), checkpoint.config.text.context_length
     config = model.config or all_presets().get(model.preset or "")
     if config is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from diptych.data.config import DataConfig, SourceConfig
-from diptych.model.config import CLIPConfig, ResNetConfig
+from diptych.model.config import Activation, CLIPConfig, ResNetConfig
 from diptych.settings import from_dict
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -23,6 +23,7 @@ def _require(holds: bool, message: str) -> None:
 class ModelConfig:
     """What is trained: one of a `preset` (its weights drawn anew), a `start` that `diptych.load` reads, a `config`.
 
+    Beside a `start` that is a bare state dict, `preset` or `config`, and `activation`, tell what it leaves open.
     `image_size` (pixels) overrides the preset's or the start's, whose position embeddings are then resized.
     `locked` holds patterns of parameter names that stay as they are: ["visual.*"] is LiT (Zhai et al. 2022).
     `lock_batch_norms` keeps those of a ResNet as they came, their running statistics too; a ViT has none.
@@ -31,13 +32,20 @@ class ModelConfig:
     preset: str | None = None
     start: str | None = None
     config: CLIPConfig | None = None
+    activation: Activation | None = None
     image_size: int | None = None
     locked: tuple[str, ...] = ()
     lock_batch_norms: bool = False
 
     def __post_init__(self) -> None:
         given = [name for name in ("preset", "start", "config") if getattr(self, name) is not None]
-        _require(len(given) == 1, f"give one of preset, start and config, got {' and '.join(given) or 'none'}")
+        told = [name for name in given if name != "start"]
+        _require(
+            len(told) == 1 or given == ["start"],
+            f"give one of preset, start and config, got {' and '.join(given) or 'none'}",
+        )
+        is_told = self.activation is None or self.start is not None
+        _require(is_told, "activation goes with start, where a bare state dict leaves it open: a config says its own")
 
 
 @dataclass(frozen=True, kw_only=True)

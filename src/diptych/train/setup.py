@@ -1,6 +1,9 @@
 """From a config to what a run works with: the model, its tokens and pixels, its data."""
 
 import math
+import os
+import shutil
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +17,7 @@ from diptych.data.loader import Loader
 from diptych.data.open import open_source
 from diptych.data.sample import Source
 from diptych.encode.encoder import tokenizer_of
+from diptych.errors import DiptychError
 from diptych.images import open_image
 from diptych.model.clip import CLIP
 from diptych.model.config import CLIPConfig, ResNetConfig, check_whole_patches
@@ -81,6 +85,9 @@ def set_up(config: RunConfig, world: World) -> Run:
         model.visual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest for convolutions
     learner = Learner(towers, config, resolve_precision(config.train.precision, world.device), world)
     if config.train.compile:
+        _check_can_compile()
+        # Of how Dynamo reads a cached function: right for ours, whose answer stays the same, and nothing to act upon.
+        warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
         model.visual.compile()
     tokenizer = tokenizer_of(start)
     sources = [open_source(source) for source in config.data.sources]
@@ -112,7 +119,7 @@ def check_run(config: RunConfig, sources: Sequence[Source]) -> None:
     if config.model.start is None:
         model_config, _ = _new_config(config.model)
     else:
-        start = load_checkpoint(config.model.start, image_size=config.model.image_size)
+        start = starting_checkpoint(config.model, config.seed)
         model_config, tokenizer = start.config, tokenizer_of(start)
     _check(config, model_config, world)
     with torch.device("meta"):
@@ -121,10 +128,20 @@ def check_run(config: RunConfig, sources: Sequence[Source]) -> None:
     make_loader(config, model_config, tokenizer, sources, world)
 
 
+def _check_can_compile() -> None:
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch looks for it
+    if shutil.which(compiler) is None:
+        raise DiptychError(
+            f"train.compile needs a C++ compiler, and there is no {compiler}: install it, name another one in the "
+            "environment variable CXX, or leave train.compile out."
+        )
+
+
 def starting_checkpoint(config: ModelConfig, seed: int) -> Checkpoint:
     """The weights that a run starts from: loaded, or drawn by the seed."""
     if config.start is not None:
-        return load_checkpoint(config.start, image_size=config.image_size)
+        told = config.preset or config.config
+        return load_checkpoint(config.start, preset=told, activation=config.activation, image_size=config.image_size)
     clip_config, source = _new_config(config)
     torch.manual_seed(seed)
     return Checkpoint(

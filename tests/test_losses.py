@@ -151,9 +151,18 @@ def test_different_ids_change_no_digit(loss: Loss) -> None:
 
 
 def test_the_worked_batch_of_three() -> None:
+    """The logits, either direction and the mean of both, as tutorials print them."""
     image = torch.eye(3)
     text = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.3, 0.7]])
-    assert round(clip_loss(image, text, 1 / 0.07).item(), 6) == 0.000754
+    logits = image @ text.T / 0.07
+    expected = torch.tensor([[12.857, 1.429, 0.0], [1.429, 11.429, 4.286], [0.0, 1.429, 10.0]])
+    assert_close(logits, expected, atol=5e-4, rtol=0)  # printed to three places
+    own = torch.arange(3)
+    directions = [F.cross_entropy(each, own).item() for each in (logits, logits.T)]
+    assert [round(loss, 6) for loss in directions] == [0.000361, 0.001148]
+    loss = clip_loss(image, text, 1 / 0.07).item()
+    assert round(loss, 6) == 0.000754
+    assert loss == pytest.approx(sum(directions) / 2, rel=1e-4)  # what is left of float32 in 1 + 0.0004
 
 
 def test_uniform_logits_give_the_logarithm_of_the_batch_size() -> None:

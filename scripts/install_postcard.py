@@ -4,6 +4,10 @@ python scripts/install_postcard.py runs/postcard-128 --after runs/postcard runs/
 
 The runs that it went on from are named in order; their curves are drawn as one. `data` is a folder of the sets that
 configs/postcard.toml names; only their `*-val-*` and `*-test-*` files are read.
+
+python scripts/install_postcard.py --only-look
+
+counts how many photographs from elsewhere the model in the package names right, and needs neither run nor data.
 """
 
 import argparse
@@ -31,7 +35,20 @@ from diptych.train.log import read_metrics
 from diptych.train.plot import plot_run
 
 LABELLED = ("cifar100", "grocery", "imagenette", "instruments", "scenes", "sports", "tiny-imagenet")
-PICTURES = 10
+# What the pictures on the card show.
+SHOWN = {
+    "astronaut": "woman in uniform",
+    "chelsea": "cat",
+    "coffee": "cup of coffee",
+    "rocket": "rocket",
+    "motorcycle_left": "motorcycle",
+    "coins": "coins",
+    "camera": "man with a camera",
+    "moon": "moon",
+    "hubble_deep_field": "night sky",
+    "brick": "brick wall",
+}
+PLACES = 3  # labels that each is shown with
 
 NOTE = """
 This is a small model for trying things out and for tests without a network. It has seen 94,000 small pictures, where a
@@ -45,19 +62,24 @@ in this repository. Their prejudices are in the model.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--after", type=Path, nargs="*", default=[], metavar="RUN")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--only-measure", action="store_true", help="print the measures, install nothing")
+    parser.add_argument("--only-look", action="store_true", help="count what the model in the package names right")
     arguments = parser.parse_args()
+    if arguments.only_look:
+        print(named_right(look_at_photographs(TorchEncoder(load_checkpoint(None), device="cpu", dtype="float32"))))
+        return
+    if arguments.run is None or arguments.data is None:
+        parser.error("give the run and --data, or --only-look")
     model = arguments.run / "model"
     encoder = TorchEncoder(load_checkpoint(model), device="cpu", dtype="float32")
     measures = measure(encoder, arguments.data)
     print(measures)
     if arguments.only_measure:
         return
-    named = [(path.stem, path) for path in find_photographs()[:PICTURES]]
-    seen = look(encoder, named, LABELS, [], top=3, on_error=print)
+    seen = look_at_photographs(encoder)
     folder = postcard_folder()
     folder.mkdir(exist_ok=True)
     for name in ("config.json", "model.safetensors"):
@@ -66,7 +88,26 @@ def main() -> None:
     (folder / "curves.png").write_bytes(curves(stages))
     (folder / "pictures.jpg").write_bytes(draw(seen))
     cards = [(stage / "model" / "README.md").read_text() for stage in stages]
-    (folder / "README.md").write_text(card(cards, measures))
+    (folder / "README.md").write_text(card(cards, measures, named_right(seen)))
+
+
+def look_at_photographs(encoder: TorchEncoder) -> Look:
+    """The photographs of the card, each with its most probable labels."""
+    named = [(path.stem, path) for path in find_photographs() if path.stem in SHOWN]
+    return look(encoder, named, LABELS, [], top=PLACES, on_error=print)
+
+
+def named_right(seen: Look) -> str:
+    """How many of the photographs have the right label first, and how many among those shown."""
+    places = [
+        [label.name for label in photo.labels].index(SHOWN[photo.name])
+        for photo in seen.photos
+        if SHOWN[photo.name] in [label.name for label in photo.labels]
+    ]
+    return (
+        f"Of {len(seen.photos)} photographs from elsewhere, with {len(seen.labels)} labels to choose from, it names "
+        f"{places.count(0)} right, and {len(places)} among its first {PLACES} labels."
+    )
 
 
 def measure(encoder: TorchEncoder, data: Path) -> str:
@@ -106,7 +147,7 @@ def curves(stages: list[Path]) -> bytes:
         return plot_run(Path(folder))
 
 
-def card(cards: list[str], measures: str) -> str:
+def card(cards: list[str], measures: str, breadth: str) -> str:
     """The card that the last stage wrote, with what was measured afterwards, the stages before it and the pictures."""
     training_card = cards[-1]
     stages = [re.search(r"## Training\n\n(.*?)\n\n", each, flags=re.S) for each in cards]
@@ -117,7 +158,7 @@ def card(cards: list[str], measures: str) -> str:
     how = (
         f"On sets that it never saw, with the default prompt, in float32:\n\n{measures}\n\n"
         "`python scripts/install_postcard.py runs/postcard-128 --only-measure --data data` makes this table.\n\n"
-        "Photographs from elsewhere, with thirty labels to choose from:\n\n"
+        f"{breadth} (`python scripts/install_postcard.py --only-look` counts them.)\n\n"
         "![Ten photographs with their three most probable labels](pictures.jpg)"
     )
     text = re.sub(
@@ -131,7 +172,7 @@ def card(cards: list[str], measures: str) -> str:
 def draw(seen: Look) -> bytes:
     """The photographs with bars of their labels' probabilities, as a JPEG."""
     figure = Figure(figsize=(12, 6.4), layout="constrained")
-    grid = figure.subplots(4, 5, height_ratios=(3, 1, 3, 1)).T.reshape(PICTURES, 2)
+    grid = figure.subplots(4, 5, height_ratios=(3, 1, 3, 1)).T.reshape(len(SHOWN), 2)
     for axes, photo in zip(grid, seen.photos, strict=True):
         axes[0].imshow(Image.open(io.BytesIO(photo.thumbnail)))
         axes[0].axis("off")

@@ -15,7 +15,10 @@ from diptych.checkpoints import load_checkpoint
 from diptych.checkpoints.postcard import postcard_folder
 from diptych.demo.photographs import LABELS, find_photographs
 from diptych.encode.numpy_encoder import NumpyEncoder
+from diptych.settings import from_dict
+from diptych.train.config import RunConfig, read_config
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 MOST_BYTES = 40_000_000
 
 # Whoever asks for a connection fails.
@@ -53,6 +56,41 @@ def test_it_is_small_and_says_where_it_comes_from() -> None:
     assert '\n$ diptych classify photo.jpg --labels "dog,cat"\n' in card
     for word in ("data", "licen", "limit"):
         assert word in card.lower()
+
+
+def test_its_card_has_the_config_that_is_kept() -> None:
+    card = (postcard_folder() / "README.md").read_text(encoding="utf-8")
+    written = card.split("## Configuration\n\n```json\n")[1].split("```")[0]
+    kept = read_config(CONFIGS / "postcard-128.toml")
+    assert from_dict(RunConfig, json.loads(written), where="the card") == kept
+
+
+def test_its_page_has_the_numbers_of_its_configs() -> None:
+    page = " ".join((CONFIGS.parent / "docs" / "postcard.md").read_text(encoding="utf-8").split())
+    first, second, last = (read_config(CONFIGS / f"postcard{stage}.toml") for stage in ("", "-96", "-128"))
+    assert first.train.ema_decay == second.train.ema_decay
+    assert f"({first.train.ema_decay}, in the last stage {last.train.ema_decay})" in page
+    assert second.optimiser.weight_decay == last.optimiser.weight_decay
+    assert f"weight decay {first.optimiser.weight_decay}, then {last.optimiser.weight_decay}," in page
+    crops = [round(100 * run.data.augment.min_scale) for run in (first, second, last)]
+    assert "crops of {}, then {}, in the last stage {}% of the area".format(*crops) in page
+    assert [run.data.augment.word_dropout for run in (first, second, last)] == [0, 0.15, 0.1]  # seventh, tenth
+    assert [run.data.augment.erase > 0 for run in (first, second, last)] == [False, True, True]
+    assert {len(run.data.sources) for run in (first, second, last)} == {17}
+    for run in (first, second, last):
+        image_size = run.model.image_size or 64
+        assert run.train.steps is not None
+        pairs = f"{run.train.steps * run.train.batch_size / 1e6:.2f} M"
+        assert f"| {image_size} pixels, {run.train.steps:,} steps | {pairs} |" in page
+
+
+def test_its_card_and_page_say_how_many_photographs_it_names_right() -> None:
+    command = [sys.executable, str(CONFIGS.parent / "scripts" / "install_postcard.py"), "--only-look"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    line = done.stdout.strip()
+    assert line.startswith("Of 10 photographs from elsewhere, with 25 labels")
+    for page in (postcard_folder() / "README.md", CONFIGS.parent / "docs" / "postcard.md"):
+        assert line in page.read_text(encoding="utf-8")
 
 
 def test_its_logit_scale_and_weights_are_sound(postcard: diptych.DualEncoder) -> None:

@@ -15,6 +15,8 @@ from PIL import Image
 import diptych as package
 from diptych.data.config import SourceConfig
 from diptych.data.open import open_source
+from diptych.settings import from_dict
+from diptych.train.config import RunConfig, read_config
 from pairs import settings, write_pairs
 
 
@@ -43,6 +45,9 @@ def test_the_model_loads_classifies_and_has_a_card(config: Path) -> None:
     assert {label["name"] for label in json.loads(labels.stdout)[0]["labels"]} == {"red", "blue"}
     card = (folder / "README.md").read_text()
     assert all(part in card for part in ("| shapes | 48 | 100.0% |", "10 steps of 12 pairs", "shown/text_to_image_r10"))
+    assert "## Limits\n\nIt knows what its pairs showed it, in their words, and repeats their mistakes" in card
+    written = card.split("## Configuration\n\n```json\n")[1].split("```")[0]
+    assert from_dict(RunConfig, json.loads(written), where="the card") == read_config(config)
     training = package.load(folder).checkpoint.training
     assert training is not None
     assert training["train"]["batch_size"] == 12

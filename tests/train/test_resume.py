@@ -140,6 +140,16 @@ def test_a_damaged_state_is_passed_over_with_a_warning(damage: str, stopped: Pat
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(stopped).items())
 
 
+@pytest.mark.parametrize(("minutes", "steps"), [(1e-4, [8, 9, 10]), (60, [10])])
+def test_states_are_written_every_so_many_minutes(
+    minutes: float, steps: list[int], table: Path, tmp_path: Path
+) -> None:
+    # A step takes longer than the 6 ms of the first; the run shorter than the hour of the second.
+    train(run_config(table, tmp_path / "run", save={"every_steps": None, "every_minutes": minutes, "keep": 3}))
+    names = sorted(path.name for path in (tmp_path / "run" / "states").iterdir())
+    assert names == [f"step-{step:09d}" for step in steps]
+
+
 def test_copies_of_states_are_left_alone(stopped: Path, table: Path) -> None:
     shutil.copytree(stopped / "states" / "step-000000008", stopped / "states" / "step-000000002-good")
     shutil.rmtree(stopped / "states" / "step-000000010")

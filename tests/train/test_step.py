@@ -1,5 +1,6 @@
 """A step's gradients: whole, in chunks, with layers recomputed, against a plain loop; and what stops a run."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from torch.testing import assert_close
 
 from diptych.data.sample import DataError
 from diptych.encode.torch_encoder import TorchEncoder
+from diptych.errors import DiptychError
 from diptych.train.config import RunConfig
 from diptych.train.distributed import World
 from diptych.train.loop import Evaluator, train
 from diptych.train.setup import Run, set_up
-from pairs import RESNET, run_config, write_pairs
+from diptych.train.state import newest_state, restore, save_state
+from diptych.train.step import Learner
+from pairs import RESNET, VIT, run_config, write_pairs
 
+SHALLOW = {**VIT, "vision": {"image_size": (32, 32), "patch_size": 8, "width": 32, "layers": 1, "heads": 2}}
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 
 
@@ -91,6 +96,100 @@ def test_recomputing_layers_changes_nothing(table: Path, tmp_path: Path) -> None
         _, expected, _ = after_steps(kept)
         _, got, _ = after_steps(recomputed)
         assert all(torch.equal(got[name], tensor) for name, tensor in expected.items())
+
+
+def test_what_is_kept_for_the_backward_pass_follows_the_chunk(table: Path, tmp_path: Path) -> None:
+    peaks = {chunk: _peak_kept(table, tmp_path / str(chunk), chunk) for chunk in (48, 12, 6, 3)}
+    # All of them keep the features of the whole batch beside, of which the towers' layers are many times the size.
+    assert peaks[12] < peaks[48] / 3
+    assert peaks[6] < peaks[12] / 1.6
+    assert peaks[3] < peaks[6] / 1.6
+
+
+def _peak_kept(table: Path, folder: Path, chunk: int) -> int:
+    """The most bytes that autograd holds at once in a step of 48 pairs, the parameters left out."""
+    run = set_up(run_config(table, folder, train={"batch_size": 48, "chunk_size": chunk}), ALONE)
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in run.learner.towers.parameters()}
+    held = peak = 0
+
+    class Held:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal held, peak
+            self.tensor = tensor
+            self.size = 0 if tensor.untyped_storage().data_ptr() in parameters else tensor.nbytes
+            held += self.size
+            peak = max(peak, held)
+
+        def __del__(self) -> None:
+            nonlocal held
+            held -= self.size
+
+    with torch.autograd.graph.saved_tensors_hooks(Held, lambda kept: kept.tensor):
+        run.learner.step(next(run.loader.iterate(0)), 0, 1.0)
+    return peak
+
+
+def test_a_compiled_image_tower_learns_as_an_eager_one(table: Path, tmp_path: Path) -> None:
+    eager = run_config(table, tmp_path / "run", model={"config": SHALLOW})
+    compiled = replace(eager, train=replace(eager.train, compile=True))
+    torch.compiler.reset()
+    _, expected, expected_losses = after_steps(eager, 1)
+    with warnings.catch_warnings(record=True) as warned:  # an error within the compiler would end it
+        warnings.simplefilter("default")
+        run, got, losses = after_steps(compiled, 1)
+    assert not [warning for warning in warned if issubclass(warning.category, UserWarning)]
+    assert run.learner.towers.model.visual._compiled_call_impl is not None
+    assert losses == pytest.approx(expected_losses, abs=1e-5)
+    assert all(torch.allclose(got[name], tensor, atol=1e-4) for name, tensor in expected.items())  # as for chunks
+
+
+def test_compiling_without_a_compiler_is_refused(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(DiptychError, match=r"needs a C\+\+ compiler, and there is no no-such-compiler: install it"):
+        set_up(run_config(table, tmp_path / "run", train={"compile": True}), ALONE)
+
+
+def in_half_precision(run: Run, scale: float) -> Learner:
+    """Another learner of a run's towers, that computes in float16 with this loss scale."""
+    learner = Learner(run.learner.towers, run.config, torch.float16, ALONE)
+    learner.scaler.load_state_dict({**learner.scaler.state_dict(), "scale": scale})
+    return learner
+
+
+def test_loss_scaling_changes_no_step_but_leaves_out_one_that_overflows(table: Path, tmp_path: Path) -> None:
+    plain, half = (set_up(run_config(table, tmp_path / "run"), ALONE) for _ in range(2))
+    batch = next(plain.loader.iterate(0))
+    before = {name: tensor.clone() for name, tensor in half.learner.towers.state_dict().items()}
+    learner = in_half_precision(half, 2.0**40)
+    result = learner.step(batch, 0, 1.0)
+    assert not result.grad_norm.isfinite()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in learner.towers.state_dict().items())
+    assert learner.scaler.get_scale() == 2.0**39
+
+    learner = in_half_precision(half, 2.0**8)
+    result, expected = learner.step(batch, 0, 1.0), plain.learner.step(batch, 0, 1.0)
+    assert_close(result.loss, expected.loss, atol=5e-3, rtol=0)  # float16 has eleven bits
+    assert_close(result.grad_norm, expected.grad_norm, atol=0, rtol=2e-2)
+    assert learner.scaler.get_scale() == 2.0**8
+    name = "model.visual.proj"
+    moved, wanted = (each.towers.state_dict()[name] - before[name] for each in (learner, plain.learner))
+    # Adam's first step is the rate by sign; only the smallest gradients may turn theirs.
+    assert (moved - wanted).abs().mean() < 0.05 * wanted.abs().mean()
+
+
+def test_the_loss_scale_is_saved_and_restored(table: Path, tmp_path: Path) -> None:
+    run = set_up(run_config(table, tmp_path / "run"), ALONE)
+    batches = run.loader.iterate(0)
+    learner = in_half_precision(run, 2.0**40)
+    for step, batch in zip(range(2), batches, strict=False):
+        learner.step(batch, step, 1.0)
+    save_state(tmp_path / "states", 2, learner, {"config": {}})
+    state, _ = newest_state(tmp_path / "states")
+    assert state is not None
+    other = Learner(set_up(run_config(table, tmp_path / "run"), ALONE).learner.towers, run.config, torch.float16, ALONE)
+    restore(other, state)
+    assert other.scaler.get_scale() == learner.scaler.get_scale() == 2.0**38
+    assert other.scaler.state_dict() == learner.scaler.state_dict()
 
 
 def test_locked_towers_keep_every_bit(table: Path, tmp_path: Path) -> None:

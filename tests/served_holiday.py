@@ -15,7 +15,7 @@ IDS = range(1, len(PHOTOGRAPHS) + 1)
 
 
 @contextmanager
-def serve_holiday(folder: Path) -> Iterator[ServeCommand]:
+def serve_holiday(folder: Path, *, env: dict[str, str] | None = None) -> Iterator[ServeCommand]:
     """`diptych serve` with these photographs indexed, as the root holiday."""
     root = folder / "holiday"
     root.mkdir()
@@ -23,5 +23,5 @@ def serve_holiday(folder: Path) -> Iterator[ServeCommand]:
         shutil.copy(photograph, root)
     with PhotoLibrary.open(folder / "library", dtype="float32", create_missing=True) as library:
         library.index(root)
-    with ServeCommand("--library", folder / "library", "--root", f"holiday={root}") as server:
+    with ServeCommand("--library", folder / "library", "--root", f"holiday={root}", env=env) as server:
         yield server

@@ -1,7 +1,7 @@
 // What the Classify view answers: bars of the labels, apart from them the chance that none holds, and what went wrong.
 import { createBars, percent } from "./bars.js";
 import { make } from "./dom.js";
-import { failure } from "./states.js";
+import { failure, waiting } from "./states.js";
 
 const HOLDS = 0.5; // by itself, from this probability on
 const SPEECH_PAUSE = 700; // ms: not every letter's answer is said
@@ -19,8 +19,8 @@ export function createResultList({ again, remove }) {
   const note = make("div", { className: "fit-note" });
   const none = make("div", { className: "none-of-these" });
   const spoken = make("p", { className: "visually-hidden", role: "status" });
-  const wrong = make("div");
-  const element = make("section", { className: "classify-results", ariaLabel: "Result", hidden: true }, wrong, note, caption, place, none, spoken);
+  const instead = make("div"); // of the bars: a failure, or a sign of waiting
+  const element = make("section", { className: "classify-results", ariaLabel: "Result", hidden: true }, instead, note, caption, place, none, spoken);
   let timer = 0;
 
   function speak(text) {
@@ -33,28 +33,31 @@ export function createResultList({ again, remove }) {
     spoken.textContent = "";
   }
 
-  function showWrong(notice) {
+  function showInstead(notice) {
     hush();
     element.hidden = false;
     element.removeAttribute("aria-busy");
     place.hidden = caption.hidden = none.hidden = true;
     note.replaceChildren();
-    wrong.replaceChildren(notice);
+    instead.replaceChildren(notice);
   }
 
   return {
     element,
-    fail: (error) => showWrong(failure(error, again)),
-    wait: () => element.setAttribute("aria-busy", "true"),
+    fail: (error) => showInstead(failure(error, again)),
+    wait() {
+      if (element.hidden || place.hidden) showInstead(waiting("Classifying"));
+      element.setAttribute("aria-busy", "true");
+    },
     clear() {
       hush();
       element.hidden = true;
     },
     show(answer, { draft, each, name }) {
-      if (answer.error) return showWrong(unreadable(answer.error, name, remove));
+      if (answer.error) return showInstead(unreadable(answer.error, name, remove));
       element.hidden = place.hidden = caption.hidden = false;
       element.removeAttribute("aria-busy");
-      wrong.replaceChildren();
+      instead.replaceChildren();
       note.replaceChildren(...noteOn(answer, each));
       caption.textContent = each ? BY_ITSELF : SHARED;
       bars.update(rowsOf(answer, draft));

@@ -49,9 +49,13 @@ export function mount(element, server) {
   deck.prepare().then(game.ready, game.ready); // what went wrong is said when a drawing is ranked
 
   function look() {
-    if (!sketch.isBlank()) return looking.ask();
-    looking.stop();
-    ranking.clear();
+    if (sketch.isBlank()) {
+      looking.stop();
+      ranking.clear();
+    } else {
+      ranking.wait();
+      looking.ask();
+    }
   }
 
   function show(rows) {
@@ -72,6 +76,7 @@ export function mount(element, server) {
 
   function rest() {
     looking.stop();
+    ranking.rest();
     sketch.enable(false);
   }
 

@@ -11,7 +11,7 @@ export function createFailures(server, { onRetry }) {
   const rows = make("tbody", {});
   const head = make("tr", {}, ...["Folder", "File", "Reason"].map((name) => make("th", { scope: "col" }, name)));
   const table = make("table", {}, make("thead", {}, head), rows);
-  const more = make("button", { type: "button", className: "quiet", on: { click: next } }, "Show more");
+  const more = make("button", { type: "button", className: "quiet", on: { click: () => fetchFrom(rows.childElementCount) } }, "Show more");
   const problem = make("div", {});
   const element = make(
     "section",
@@ -22,10 +22,12 @@ export function createFailures(server, { onRetry }) {
     problem,
   );
 
-  async function next() {
+  async function fetchFrom(skip) {
     problem.replaceChildren();
+    more.disabled = true; // pressed twice, it would bring the same rows twice
     try {
-      const { failures, total } = await server.get(`v1/library/failures?top=${TOP}&skip=${rows.childElementCount}`);
+      const { failures, total } = await server.get(`v1/library/failures?top=${TOP}&skip=${skip}`);
+      if (!skip) rows.replaceChildren();
       rows.append(
         ...failures.map(({ root, name, reason }) =>
           make("tr", {}, ...[root, name, reason].map((text) => make("td", {}, text))),
@@ -36,16 +38,14 @@ export function createFailures(server, { onRetry }) {
       more.hidden = !failures.length || rows.childElementCount >= total;
     } catch (error) {
       element.hidden = false;
-      problem.replaceChildren(failure(error, next));
+      problem.replaceChildren(failure(error, () => fetchFrom(skip)));
     }
+    more.disabled = false;
   }
 
   return {
     element,
-    load() {
-      rows.replaceChildren();
-      return next();
-    },
+    load: () => fetchFrom(0),
     enable: (is) => (retry.disabled = !is),
   };
 }

@@ -44,6 +44,7 @@ export function createJob(server, { onEnd }) {
     try {
       follow(await server.get(`v1/jobs/${current.id}`));
     } catch (error) {
+      if (error.status === 404) return follow({ ...current, state: "lost" }); // jobs end with the server that ran them
       problem.replaceChildren(failure(error, look));
     }
   }
@@ -83,7 +84,7 @@ export function describeProgress({ total, done, failed, rate, eta_seconds: eta }
 
 /** How a job ended, in a line: `Up to date: 3 files looked into, 1 moved, 2 removed.` */
 export function describeEnd({ state, done, failed, moved, removed, detail }) {
-  const end = { done: "Up to date", stopped: "Stopped", failed: "Indexing failed" }[state] ?? state;
+  const end = { done: "Up to date", stopped: "Stopped", failed: "Indexing failed", lost: "The server was started anew, which ended it" }[state] ?? state;
   const parts = [done ? `${count(done, "file")} looked into` : "nothing was new"];
   if (moved) parts.push(`${moved.toLocaleString("en")} moved`);
   if (removed) parts.push(`${removed.toLocaleString("en")} removed`);

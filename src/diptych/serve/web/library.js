@@ -7,7 +7,7 @@ import { failure, showFailure, waiting } from "./states.js";
 
 /** Mounts the Library view; what it returns is told when it comes into sight and leaves it. */
 export function mount(element, server) {
-  const place = make("div", {}, waiting("Loading the library"));
+  const place = make("div", {});
   const line = make("p", { className: "library-line", role: "status" });
   const problems = make("div", {});
   const roots = make("ul", { className: "roots" });
@@ -22,6 +22,7 @@ export function mount(element, server) {
   }
 
   async function load() {
+    if (!head.isConnected) place.replaceChildren(waiting("Loading the library"));
     try {
       if (!(await server.facts()).has_library) return place.replaceChildren(noLibrary());
       show(await server.get("v1/library"));

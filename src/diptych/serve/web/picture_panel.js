@@ -3,6 +3,7 @@ import { iconButton, make } from "./dom.js";
 import { pictureButton } from "./dropzone.js";
 import { readPicture } from "./picture.js";
 import { paintSample } from "./sample.js";
+import { waiting } from "./states.js";
 
 const touches = matchMedia("(hover: none) and (pointer: coarse)"); // nothing is dropped there, and hardly pasted
 
@@ -38,7 +39,10 @@ export function createPicturePanel(server, { onChange, onRefused }) {
   }
 
   async function add(files) {
+    const sign = waiting("Reading the picture"); // a large one takes a second
+    frame.append(sign);
     const read = await Promise.allSettled(files.map((file) => readPicture(file, server)));
+    sign.remove();
     const added = read.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
     if (added.length < files.length) onRefused("A file could not be read.");
     if (!added.length) return;

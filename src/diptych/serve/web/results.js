@@ -40,7 +40,7 @@ export function createResults(element, server, { pictures, onAlike, onTerm, onRe
     if (!region.isConnected) element.replaceChildren(region); // moving it would take the focus from it
     line.textContent = "Searching…";
     region.ariaBusy = "true";
-    if (!place.childElementCount) place.replaceChildren(waiting("Searching"));
+    if (!place.querySelector(".grid, .waiting")) place.replaceChildren(waiting("Searching"));
     try {
       start(await pages.more());
     } catch (error) {

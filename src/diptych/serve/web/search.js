@@ -45,6 +45,7 @@ export function mount(element, server) {
   }
 
   async function addPictures(files) {
+    box.say("Reading the picture…");
     try {
       const terms = [];
       for (const picture of await Promise.all(files.map((file) => readPicture(file, server)))) {
@@ -79,7 +80,7 @@ export function mount(element, server) {
     try {
       library = (await server.facts()).has_library ? await server.get("v1/library") : null;
     } catch (error) {
-      showFailure(body, error, showAgain);
+      showFailure(body, error, tryAgain);
       return false;
     }
     if (!library) {
@@ -93,12 +94,18 @@ export function mount(element, server) {
   }
 
   async function index() {
+    body.replaceChildren(waiting("Starting"));
     try {
       await server.post("v1/index", {});
       await showAgain();
     } catch (error) {
-      showFailure(body, error, showAgain);
+      showFailure(body, error, tryAgain);
     }
+  }
+
+  function tryAgain() {
+    body.replaceChildren(waiting());
+    return showAgain();
   }
 
   function showAgain() {

@@ -8,7 +8,12 @@ export function showFailure(element, error, again) {
 
 /** An error as an element that screen readers announce; `label` says what `again` does. */
 export function failure(error, again, label = "Try again") {
-  const retry = again ? make("button", { type: "button", className: "again", on: { click: again } }, label) : null;
+  const press = ({ currentTarget }) => {
+    const around = currentTarget.closest("[tabindex='-1']");
+    again();
+    if (document.activeElement === document.body) around?.focus({ preventScroll: true }); // the button went, and the focus with it
+  };
+  const retry = again ? make("button", { type: "button", className: "again", on: { click: press } }, label) : null;
   return make(
     "div",
     { className: "notice failed", role: "alert" },

@@ -1,15 +1,11 @@
 """Two processes started by torchrun learn what one learns."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomlkit
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
@@ -17,23 +13,9 @@ from diptych.data.mixture import Mixture, Part
 from diptych.train.log import read_metrics
 from diptych.train.state import newest_state
 from pairs import settings, write_pairs
+from torchrun import run_with, start
 
 STEPS = 20
-
-
-def start(processes: int, folder: Path, config: dict[str, object], *options: str) -> subprocess.Popen[str]:
-    path = folder / f"{processes}.toml"
-    path.write_text(tomlkit.dumps(config), encoding="utf-8")
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "diptych"]
-    command = [sys.executable, *(torchrun if processes > 1 else ["-m", "diptych"]), "train", str(path), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-def run_with(processes: int, folder: Path, config: dict[str, object], *options: str) -> None:
-    process = start(processes, folder, config, *options)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
 
 
 @pytest.mark.parametrize("chunk_size", [None, 2])

@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, Phase
 from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
-from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
@@ -47,6 +46,7 @@ class Fuzzer:
         self.statuses: Counter[int] = Counter()
         self.faults: list[str] = []
         self._url, self._random = url, random.Random(seed)
+        self._schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
         self._files = [data for photo in photographs for data in in_every_format(photo)]
         self._lock = threading.Lock()
 
@@ -63,8 +63,7 @@ class Fuzzer:
 
     def send_generated(self, count: int) -> None:
         """About as many requests as the OpenAPI has it, valid ones and others."""
-        schema = schemathesis.openapi.from_url(f"{self._url}/openapi.json")
-        operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+        operations = [found.ok() for found in self._schema.get_all_operations() if isinstance(found, Ok)]
         each = count // (2 * len(operations))
         with requests.Session() as session:
             session.trust_env = False
@@ -90,7 +89,7 @@ class Fuzzer:
             send()
         except hypothesis.errors.Unsatisfiable:  # where nothing is asked for, nothing can be asked for wrongly
             return
-        except (Exception, FailureGroup) as error:  # noqa: BLE001 (whatever the checks raise; a group is no Exception)
+        except (Exception, schemathesis.errors.FailureGroup) as error:  # noqa: BLE001 (whatever the checks raise; a group is no Exception)
             self.faults.append(f"{operation.label}: {_told(error)}")
 
     def send_pictures(self, count: int) -> None:
@@ -102,9 +101,8 @@ class Fuzzer:
     def send_for_photos(self, count: int, ids: Sequence[int]) -> None:
         """Requests for photos that there are, with odd ranges, sides and tags."""
         plans = [self._random.getrandbits(64) for _ in range(count)]
-        schema = schemathesis.openapi.from_url(f"{self._url}/openapi.json")
         with httpx.Client(base_url=self._url, timeout=60, trust_env=False) as client:
-            self._send_all(lambda plan: self._send_for_photo(client, random.Random(plan), ids, schema), plans)
+            self._send_all(lambda plan: self._send_for_photo(client, random.Random(plan), ids), plans)
 
     def _send_all(self, send: Callable[[int], None], plans: Sequence[int]) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
@@ -137,10 +135,8 @@ class Fuzzer:
         if len(results) != count or not all(("labels" in each) != ("error" in each) for each in results):
             self.faults.append(f"{count} pictures classified: {answer.text[:500]}")
 
-    def _send_for_photo(
-        self, client: httpx.Client, chance: random.Random, ids: Sequence[int], schema: schemathesis.BaseSchema
-    ) -> None:
-        operation = schema[f"/v1/photos/{{id}}/{chance.choice(('thumbnail', 'original'))}"]["GET"]
+    def _send_for_photo(self, client: httpx.Client, chance: random.Random, ids: Sequence[int]) -> None:
+        operation = self._schema[f"/v1/photos/{{id}}/{chance.choice(('thumbnail', 'original'))}"]["GET"]
         case = operation.Case(path_parameters={"id": chance.choice(ids)})
         number = chance.choice(("", "0", "1", "-1", "99999999999999999999", "500", "5,7-9", "a", "1-0", "0-0,0-0"))
         headers = {
@@ -158,7 +154,7 @@ class Fuzzer:
         try:
             case.validate_response(answer, checks=_CHECKS)
         except schemathesis.errors.FailureGroup as failures:
-            self.faults.append(f"{answer.request.url} with {headers}: {failures}")
+            self.faults.append(f"{answer.request.url} with {headers}: {_told(failures)}")
 
     def _check(self, answer: httpx.Response, *, allowed: Sequence[int]) -> None:
         self._note(answer.status_code)

@@ -2,34 +2,30 @@
 
 import json
 import math
-import os
-import signal
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from types import FrameType
 
 from diptych.data.loader import BadSamples, Batch
 from diptych.data.sample import DataError
 from diptych.encode.torch_encoder import TorchEncoder
 from diptych.errors import DiptychError
-from diptych.settings import from_dict, to_dict
-from diptych.train.config import RunConfig, changed_keys
+from diptych.train.config import RunConfig
 from diptych.train.distributed import LateSums, World, is_agreed, join_world, sum_of
 from diptych.train.log import RunLog, cut_bad_samples, log_bad_samples, progress_line
 from diptych.train.loss_watch import LossWatch
 from diptych.train.plot import check_can_plot
 from diptych.train.result import write_result
+from diptych.train.resume import check_goes_on, facts_of, find_state
 from diptych.train.schedule import learning_rate_share
 from diptych.train.setup import Run, set_up
 from diptych.train.sources import losses_by_source
 from diptych.train.state import State, drop_states, keep_last_states, newest_state, restore, save_state, writing
 from diptych.train.step import StepResult
+from diptych.train.stopping import stop_on_signals
 
 Measure = Callable[[TorchEncoder], Mapping[str, float]]
 
@@ -67,67 +63,15 @@ def train(config: RunConfig, *, resume: bool = False, evaluators: Sequence[Evalu
 
 
 def _train(config: RunConfig, world: World, resume: bool, evaluators: Sequence[Evaluator]) -> Path | None:
-    state = _find_state(config, resume=resume)
+    state = find_state(config, resume=resume)
     if not is_agreed(state.step if state else -1, world):
         raise DiptychError(f"The processes find different states in {config.run}: give a folder that all share.")
     check_can_plot()  # now, not when the run is over
     run = set_up(config, world)
     if state is not None:
-        _check_goes_on(run, state)
+        check_goes_on(run, state)
         restore(run.learner, state)
     return _Loop(run, state, evaluators).to_the_end()
-
-
-def _find_state(config: RunConfig, *, resume: bool) -> State | None:
-    folder = config.run
-    if not resume:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DiptychError(
-                f"{folder} exists: --resume goes on with that run, or give another folder with --set run=..."
-            )
-        return None
-    state, faults = newest_state(folder / "states")
-    for fault in faults:
-        warnings.warn(fault)
-    if state is None:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "metrics.jsonl").exists():
-            raise DiptychError(f"{folder} is not the folder of a run: give that of the run to go on with.")
-        warnings.warn(f"{folder} holds no state yet: the run begins at its first step.")
-        return None
-    # Read anew, so that a key which a later version added has its default there, too.
-    before = from_dict(RunConfig, state.facts["config"], where=f"the state in {folder}")
-    if changed := changed_keys(to_dict(before), to_dict(config)):
-        differences = ", ".join(f"{key} was {was!r:.60} and is {now!r:.60}" for key, (was, now) in changed.items())
-        raise DiptychError(
-            f"The config differs from that of the run in {folder}: {differences}. Put the values back; or begin "
-            "another run, with model.start from the model of this one once it has ended."
-        )
-    return state
-
-
-def _check_goes_on(run: Run, state: State) -> None:
-    """Refuse data and numbers other than those that the state came from."""
-    sizes, before = _sizes(run), state.facts.get("sources", {})
-    if changed := [name for name in before if sizes.get(name) != before[name]]:
-        name = changed[0]
-        raise DiptychError(
-            f"The data changed: {name} held {before[name]:,} pairs when the run was saved, and holds "
-            f"{sizes.get(name, 0):,}. Put it back, or start a new run from its model with model.start."
-        )
-    computed_in = state.facts.get("precision", _precision(run))
-    if computed_in != _precision(run):
-        raise DiptychError(
-            f"The run computed in {computed_in} and would go on in {_precision(run)}: set train.precision, or use a "
-            "device that computes the same."
-        )
-
-
-def _sizes(run: Run) -> dict[str, int]:
-    return {source.name: len(source) for source in run.sources}
-
-
-def _precision(run: Run) -> str:
-    return str(run.learner.precision).removeprefix("torch.")
 
 
 class _Loop:
@@ -160,7 +104,7 @@ class _Loop:
         batches = self.run.loader.iterate(self.step)
         window = _Window()
         try:
-            with _stop_on_signals(self.stop, is_first=self.world.is_first):
+            with stop_on_signals(self.stop, is_first=self.world.is_first):
                 while self.step < self.run.steps:
                     asked = time.monotonic()
                     batch = next(batches)
@@ -288,12 +232,10 @@ class _Loop:
         bad, seen = sum_of([self.bad.bad, self.bad.seen], self.world)
         if self.world.is_first:
             facts = {
-                "config": to_dict(self.config),
+                **facts_of(self.run),
                 "bad_samples": {"bad": int(bad), "seen": int(seen)},
                 "first_loss": self.watch.first_loss,
                 "seconds": self._seconds(),
-                "sources": _sizes(self.run),
-                "precision": _precision(self.run),
             }
             save_state(self.states, self.step, self.run.learner, facts)
             if is_last:
@@ -369,25 +311,3 @@ class _Loop:
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
-
-
-@contextmanager
-def _stop_on_signals(stop: threading.Event, *, is_first: bool) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask for a stop after the step; a second Ctrl-C stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may listen
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if not stop.is_set() and is_first:
-            os.write(2, b"\nStopping after this step and saving; Ctrl-C once more stops at once, unsaved.\n")
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -158,13 +158,16 @@ def seconds(*arguments: str) -> float:
 
 
 QUICK = (("-c", "import diptych"), ("-m", "diptych", "--help"), ("-m", "diptych", "--version"))
+THEIRS = ("-c", "import typer, typer.rich_utils, rich.markdown, rich.table")  # without these there is no help to print
 
 
 @pytest.mark.parametrize("command", QUICK, ids=" ".join)
 def test_starting_costs_a_quarter_of_a_second_at_most(command: tuple[str, ...]) -> None:
     # The best of several runs by turns: in the rest the caches were cold.
-    bare, ours = zip(*((seconds("-c", "pass"), seconds(*command)) for _ in range(7)), strict=True)
-    assert min(ours) - min(bare) <= 0.25
+    turns = [(seconds("-c", "pass"), seconds(*THEIRS), seconds(*command)) for _ in range(7)]
+    bare, theirs, ours = map(min, zip(*turns, strict=True))
+    # A processor that is shared or slow takes longer for the same: then it is held to what others' imports take there.
+    assert ours - bare <= max(0.25, 2.5 * (theirs - bare))
 
 
 @every_file

@@ -22,7 +22,7 @@ from setting import HERE, Row, Setting
 from shapes import draw_pairs
 from shards import pairs_in, write_shards
 
-STEPS, BATCH_SIZE, WINDOWS, SEEDS = 460, 64, 4, 3  # each pair of Flickr8k's once
+STEPS, BATCH_SIZE, WINDOWS, SEEDS = 200, 64, 4, 3
 LR, WARMUP, WEIGHT_DECAY, CLIP_NORM, PRECISION = 1e-3, 40, 0.2, 1.0, "bf16"
 EMBED, HEAD_WIDTH = 192, 64
 VISION = {"image_size": 48, "patch_size": 8, "width": 192, "layers": 4}

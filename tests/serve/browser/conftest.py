@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from chromium import find_chromium
 from diptych.demo.photographs import find_photographs
@@ -13,7 +13,8 @@ from diptych.library.library import PhotoLibrary
 from serve_command import ServeCommand
 
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_PATIENCE_MS = 10_000
+_PATIENCE_MS = 20_000  # for a busy machine
+expect.set_options(timeout=_PATIENCE_MS)
 CAMERAS = ("Canon EOS R5", "Pixel 8")
 
 

@@ -90,8 +90,8 @@ def serve(
     from diptych.errors import needs_extra
 
     # Read when torch is loaded: how long its threads wait awake for each other before they sleep. By default they
-    # never sleep, and keep the cores from those that they wait for: beside other work an image took 565 ms so, and
-    # 70 ms with this; alone on the machine it takes 27 ms either way, and 45 ms with threads that sleep at once.
+    # hardly ever sleep, and beside other work keep the cores from those that they wait for; threads that sleep at once
+    # make a lone request slow.
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
     try:
         from diptych.serve.config import Limits, ServeConfig

@@ -59,9 +59,8 @@ class BadSamples:
         The first hundred are not judged before there are no more (`is_last`).
         """
         allowed = self.limit * seen
-        if (
-            is_last or seen >= _LEAST_SEEN
-        ) and bad > allowed + 3 * allowed**0.5:  # three standard deviations of a rate at the limit
+        by_chance = 3 * allowed**0.5  # three standard deviations of a rate at the limit
+        if (is_last or seen >= _LEAST_SEEN) and bad > allowed + by_chance:
             raise DataError(
                 f"{bad:,.0f} of the {seen:,.0f} samples so far could not be used ({bad / seen:.1%}; bad_sample_limit "
                 f"is {self.limit:.1%}).{self._last}"

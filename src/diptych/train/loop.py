@@ -88,6 +88,7 @@ class _Loop:
         self.watch = LossWatch(self.config.train.batch_size, first_loss=float(facts.get("first_loss", 0.0)))
         self.is_first_half = True  # what it has learnt is judged once half-way, and at the end
         self.saved_step = self.step if state else -1
+        self.is_state_unproven = True  # until the loss after it is sound, older states are kept beside the last
         self.sums = LateSums(self.world)
         self.stop = threading.Event()
         self.states = self.config.run / "states"
@@ -158,8 +159,8 @@ class _Loop:
         is_sound = math.isfinite(loss) and (math.isfinite(norm) or self.run.learner.scaler.is_enabled())
         if not is_sound or self.watch.has_exploded(step, is_last=is_last):
             raise self._diverged(step, loss, norm, batch)
-        if self.world.is_first and self.watch.exploding_since is None:
-            # Only now: this loss has shown that the last state is worth more than those before it.
+        if self.world.is_first and self.is_state_unproven and self.watch.exploding_since is None:
+            self.is_state_unproven = False
             keep_last_states(self.states, self.config.save.keep)
 
     def _diverged(self, step: int, loss: float, norm: float, batch: Batch) -> DivergedError:
@@ -238,6 +239,7 @@ class _Loop:
                 "seconds": self._seconds(),
             }
             save_state(self.states, self.step, self.run.learner, facts)
+            self.is_state_unproven = True
             if is_last:
                 keep_last_states(self.states, self.config.save.keep)
             self.saved_at = time.monotonic()

@@ -19,13 +19,24 @@ SEARCH, CLASSIFY, THUMBNAILS = "**/v1/search", "**/v1/classify", "**/thumbnail*"
 
 @contextmanager
 def held(page: Page, pattern: str) -> Iterator[list[Route]]:
-    """Requests that wait until the block ends; those that are held so far."""
+    """Requests that wait until the block ends, and those that are held so far; later ones go through.
+
+    The route stays: one that is taken away while a request sets out can lose that request.
+    """
     routes: list[Route] = []
-    page.route(pattern, lambda route: routes.append(route))  # Playwright takes no method that is built in
+    holding = True
+
+    def hold(route: Route) -> None:
+        if holding:
+            routes.append(route)
+        else:
+            route.continue_()
+
+    page.route(pattern, hold)
     yield routes
+    holding = False
     for route in routes:
         route.continue_()
-    page.unroute(pattern)
 
 
 def waiting(page: Page, label: str) -> Locator:

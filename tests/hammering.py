@@ -20,6 +20,8 @@ from diptych import DualEncoder
 from diptych.demo.photographs import find_photographs
 from diptych.encode.encoder import Features
 
+TOO_LATE = "lost on a kept connection that was silent for long"  # the server need not wait for such
+_SILENT_SECONDS = 0.5
 _ROUNDING = 1e-5  # rows computed in another company differ by the rounding of float32 sums
 
 
@@ -68,6 +70,7 @@ class Hammer:
         self.times: list[float] = []  # of answers
         self.thread = threading.Thread(target=self._ask_on, daemon=True)
         self._answers: list[tuple[list[str], bytes]] = []
+        self._sent = 0.0
         self.thread.start()
 
     def count_wrong(self, encoder: DualEncoder, pictures: Features) -> int:
@@ -84,9 +87,12 @@ class Hammer:
         is_reused = False
         while True:
             end = self._ask(connection)
-            self.ends[f"{end} on a kept connection" if is_reused and end != "answered" else end] += 1
+            if is_reused and end != "answered":
+                is_late = end.startswith("lost") and self._sent - self.times[-1] > _SILENT_SECONDS
+                end = TOO_LATE if is_late else f"{end} on a kept connection"
+            self.ends[end] += 1
             is_reused = self.keeps_alive and connection.sock is not None
-            if end != "answered" and not is_reused:
+            if end not in ("answered", TOO_LATE) and not is_reused:
                 return
             if not is_reused:
                 connection.close()
@@ -100,7 +106,7 @@ class Hammer:
         except ConnectionError:
             return "refused"
         try:
-            connection.request("POST", request.url.path, request.read(), dict(request.headers))
+            self._send(connection, request)
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -110,3 +116,9 @@ class Hammer:
         self.times.append(time.monotonic())
         self._answers.append((texts, body))
         return "answered"
+
+    def _send(self, connection: http.client.HTTPConnection, request: httpx.Request) -> None:
+        try:
+            connection.request("POST", request.url.path, request.read(), dict(request.headers))
+        finally:
+            self._sent = time.monotonic()

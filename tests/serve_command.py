@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 _READY = re.compile(r"diptych: serving \S+ .*at (?P<url>https?://\S+)(?: and \S+)? \(Ctrl-C stops\)")
-_START_SECONDS, _STOP_SECONDS = 60, 30
+_START_SECONDS, _STOP_SECONDS = 180, 90  # on a busy machine; a stop may wait 60 for what is being answered
 
 
 class ServeCommand:
@@ -39,7 +39,7 @@ class ServeCommand:
             self.stop()
             raise
 
-    def wait_for(self, pattern: re.Pattern[str] | str, *, seconds: float = 10) -> re.Match[str]:
+    def wait_for(self, pattern: re.Pattern[str] | str, *, seconds: float = 60) -> re.Match[str]:
         """The first line of stderr in which the pattern is found, waited for."""
         found: list[re.Match[str]] = []
 

@@ -149,9 +149,16 @@ assert not {"torch", "numpy", "json"} & set(sys.modules), "a heavy import"
 assert not [path for path in opened if path.endswith((".json", ".txt"))], opened
 diptych.prompts.TEMPLATES["simple"], diptych.prompts.DEFAULT_LABELS
 assert {"templates.json", "labels.txt"} <= {path.replace(chr(92), "/").rsplit("/", 1)[-1] for path in opened}
-print(seconds)
+start = time.process_time()
+import argparse
+print(seconds, time.process_time() - start)
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    # Processor time, since others may be using this machine; about 2 ms is usual.
-    assert float(result.stdout) < 0.02
+    ours, theirs = [], []
+    for _ in range(5):
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        ours.append(float(result.stdout.split()[0]))
+        theirs.append(float(result.stdout.split()[1]))
+    # Processor time, since others may be using this machine; about 2 ms is usual. The best of several: the file system
+    # and the byte code may be cold. A slow processor is held to what a module of Python's own takes there.
+    assert min(ours) < max(0.02, 5 * min(theirs))

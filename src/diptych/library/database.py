@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -64,7 +65,7 @@ def connect(folder: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> sqli
         database.row_factory = sqlite3.Row
         database.create_function("distance_km", 4, distance_km, deterministic=True)
         database.execute("PRAGMA foreign_keys = ON")
-        database.execute("PRAGMA journal_mode = WAL")  # readers go on while somebody writes
+        _use_wal(database, patience_seconds)
         database.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last commits, never the file
         _migrate(database, path)
     except sqlite3.DatabaseError as error:
@@ -96,6 +97,23 @@ def faults(database: sqlite3.Connection) -> list[str]:
     with closing(database.execute("PRAGMA integrity_check")) as rows:
         found = [str(row[0]) for row in rows]
     return [] if found == ["ok"] else found
+
+
+def _use_wal(database: sqlite3.Connection, patience_seconds: float) -> None:
+    """Let readers go on while somebody writes: the file keeps it.
+
+    While another process does the same to a new library, SQLite says at once that it is locked, whatever the timeout.
+    """
+    end = time.monotonic() + patience_seconds
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= end:
+                raise
+        else:
+            return
+        time.sleep(0.01)
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:

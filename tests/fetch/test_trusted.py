@@ -238,7 +238,7 @@ def test_an_unreachable_server_is_told_at_once_and_secrets_are_not(tmp_path: Pat
         download("http://127.0.0.1:9/a.pt?token=secret#x", tmp_path / "a.pt")
     message = "http://127.0.0.1:9/a.pt: the server cannot be reached (Connection refused); check the network."
     assert str(caught.value) == message
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5  # five tries would wait for 7.5 s between them
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "http:///a", "http://user:pw@127.0.0.1/a"])
@@ -325,7 +325,7 @@ def test_of_two_processes_one_downloads_and_both_have_the_file(tmp_path: Path) -
         while not server.requests:
             time.sleep(0.01)
         both_started.set()
-        assert [process.wait(20) for process in processes] == [0, 0]
+        assert [process.wait(60) for process in processes] == [0, 0]
     assert len(server.requests) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
     assert (tmp_path / "a.pt").read_bytes() == CONTENT

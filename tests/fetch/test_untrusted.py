@@ -258,7 +258,7 @@ def test_a_body_shorter_than_it_claims_is_refused() -> None:
 def drip(head: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(head)
-        for _ in range(200):
+        for _ in range(2_000):  # which takes 40 s
             time.sleep(0.02)
             request.wfile.write(b"x")
 
@@ -270,7 +270,7 @@ def drip(head: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     [
         b"",
         b"HTTP/1.1 200 OK\r\nX-Slow: ",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n",
     ],
     ids=["status", "header", "body", "body without length"],
@@ -278,8 +278,8 @@ def drip(head: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
 def test_a_server_that_drips_is_left_at_the_deadline(head: bytes) -> None:
     start = time.monotonic()
     with LocalServer(drip(head)) as server, pytest.raises(FetchError, match="took too long"):
-        local(server, timeout_seconds=0.2)
-    assert time.monotonic() - start < 1
+        local(server, timeout_seconds=0.5)
+    assert time.monotonic() - start < 10
 
 
 def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
@@ -287,12 +287,12 @@ def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
         for scheme in ("http", "https"):
             url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/"
             with pytest.raises(FetchError, match="took too long"):
-                fetch_bytes(url, allow_private=True, timeout_seconds=0.1)
+                fetch_bytes(url, allow_private=True, timeout_seconds=0.5)
 
 
 def test_a_resolver_that_says_nothing_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: release.wait(5) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: release.wait(60) and [])
     with pytest.raises(FetchError, match="could not be looked up in time"):
         fetch_bytes("http://slow.test/", timeout_seconds=0.05)
     release.set()

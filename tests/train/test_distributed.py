@@ -87,7 +87,7 @@ def test_a_signal_to_torchrun_saves_the_state_of_all(tmp_path: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert "its state saved: go on with --resume" in errors
     state, faults = newest_state(tmp_path / "run" / "states")
     assert state is not None

@@ -1,6 +1,7 @@
 """Tar shards and Parquet files: what is read from them, in which order, and what is kept for the next time."""
 
 import json
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -240,7 +241,9 @@ def test_images_that_were_deleted_from_the_cache_are_unpacked_again(tmp_path: Pa
 def test_a_shard_that_is_replaced_while_it_is_read_gives_bad_samples_and_no_wrong_ones(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "x.tar", img2dataset_files(2))
     source = opened(path)
-    write_tar(path, {"b.jpg": image(9), "b.txt": "b"})
+    written = path.stat()
+    write_tar(path, {"b.jpg": image(9), "b.txt": "b"})  # of the same size
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns + 1))  # the clock of files may not have ticked yet
     with pytest.raises(SampleError, match=r"^x/000000001 cannot be read: .* has changed since it was indexed"):
         source.read(1)
 

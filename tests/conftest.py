@@ -14,6 +14,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 import diptych
@@ -22,6 +23,10 @@ import seeded
 from chromium import find_chromium
 from diptych import DualEncoder
 from served_page import HAS_CURL
+
+# Time is held against no example: a busy machine is no fault. On CI hypothesis has the same by itself.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 collect_ignore = ["serve/browser"] if find_spec("playwright") is None else []
 

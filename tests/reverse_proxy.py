@@ -21,7 +21,7 @@ def proxied(url: str, prefix: str, *, strips: bool) -> Iterator[str]:
             path = self.path.removeprefix(prefix) if strips else self.path
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {**self.headers, "X-Forwarded-Proto": "http", "X-Forwarded-For": self.client_address[0]}
-            upstream = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+            upstream = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
             upstream.request(self.command, path or "/", body, headers)
             answer = upstream.getresponse()
             content = answer.read()

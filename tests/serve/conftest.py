@@ -26,5 +26,5 @@ def start_server() -> Iterator[StartServer]:
 @pytest.fixture(scope="session")
 def client(served: ServeCommand) -> Iterator[httpx.Client]:
     """Requests to that server."""
-    with httpx.Client(base_url=served.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=served.url, timeout=60, trust_env=False) as client:
         yield client

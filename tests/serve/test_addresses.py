@@ -35,4 +35,4 @@ def test_for_all_addresses_those_are_shown_that_others_can_open(host: str) -> No
 def test_what_is_shown_is_answered(start_server: StartServer) -> None:
     server = start_server("--host", "0.0.0.0", "--no-auth")
     assert "0.0.0.0" not in server.url
-    assert httpx.get(f"{server.url}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{server.url}/healthz", timeout=60, trust_env=False).status_code == 200

@@ -28,7 +28,7 @@ class Squares:
 
     def __call__(self, items: Sequence[int]) -> Features:
         self.batches.append(list(items))
-        assert self.may_go_on.wait(10)
+        assert self.may_go_on.wait(60)
         if min(items) < 0:
             raise ValueError(f"{min(items)} is below 0")
         return rows_of(items)
@@ -48,7 +48,7 @@ def run_with(
         batcher: Batcher[int] = Batcher(squares, shared, most=most, note_batch=lambda items, seconds: None)
         batcher.start()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await use(batcher)
         finally:
             squares.may_go_on.set()
@@ -225,6 +225,7 @@ def test_slots_bound_what_is_computed_at_once() -> None:
     async def ask(batcher: Batcher[int]) -> int:
         squares.may_go_on.clear()
         asked = [asyncio.create_task(batcher.compute([item])) for item in range(5)]
+        await until(lambda: bool(squares.batches))
         await asyncio.sleep(0.05)
         begun = len(squares.batches)
         squares.may_go_on.set()

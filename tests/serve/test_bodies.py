@@ -21,7 +21,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     (place / "holiday").mkdir()
     (place / "holiday/one.jpg").write_bytes(find_photographs()[0].read_bytes())
     options = ("--library", place / "library", "--root", f"holiday={place / 'holiday'}")
-    with ServeCommand(*options) as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+    with ServeCommand(*options) as server, httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -56,13 +56,34 @@ def metric(client: httpx.Client, name: str) -> float:
     return float(found[1])
 
 
+def count_gone(server: ServeCommand) -> int:
+    """How many requests were not waited for, by the log."""
+    return sum(line.get("status") == 499 for line in server.logs())
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.perf_counter() + seconds
+    while not is_so():
+        assert time.perf_counter() < until
+        time.sleep(0.02)
+
+
 @contextmanager
 def answered_meanwhile(client: httpx.Client) -> Iterator[None]:
     """After the block, and before what it began has ended, others are answered at once."""
     yield
     since = time.perf_counter()
     assert client.post(PATH, json=FINE).status_code == 200
-    assert time.perf_counter() - since < 2
+    assert time.perf_counter() - since < 15  # half of what an upload may take
+
+
+def seconds_of(client: httpx.Client, body: bytes) -> float:
+    """How long the server takes to refuse a body, its way there included."""
+    since = time.perf_counter()
+    refused = client.post(PATH, content=body, headers={"Content-Type": JSON})
+    seconds = time.perf_counter() - since
+    assert (refused.status_code // 100, len(refused.content) < 10_000) == (4, True)
+    return seconds
 
 
 def test_a_body_over_the_limit_is_refused_by_its_length_before_it_is_sent(served: ServeCommand) -> None:
@@ -78,7 +99,7 @@ def test_a_body_over_the_limit_is_refused_by_its_length_before_it_is_sent(served
 
 def test_a_body_over_the_limit_is_refused_while_it_comes(start_server: StartServer) -> None:
     server = start_server("--max-body", 1)
-    with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
         endless = (b" " * 100_000 for _ in range(200))
         refused = client.post(PATH, content=endless, headers={"Content-Type": JSON})
         assert (refused.status_code, refused.json()["type"]) == (413, "urn:diptych:problem:too-large")
@@ -144,10 +165,10 @@ def test_slow_uploads_do_not_keep_others_waiting(served: ServeCommand, client: h
 def test_bombs_are_refused_by_their_header_while_others_are_answered(client: httpx.Client) -> None:
     bomb = png_of(30_000, 30_000)
     assert len(bomb) < 1_000_000
-    with httpx.Client(base_url=client.base_url, trust_env=False, timeout=30) as other, answered_meanwhile(client):
+    with httpx.Client(base_url=client.base_url, trust_env=False, timeout=60) as other, answered_meanwhile(client):
         since = time.perf_counter()
         refused = other.post(PATH, json={"input": [as_uri(bomb)] * 8})
-        assert time.perf_counter() - since < 2
+        assert time.perf_counter() - since < 10
     assert (refused.status_code, [item["index"] for item in refused.json()["items"]]) == (422, list(range(8)))
     assert "30000 x 30000" in refused.json()["items"][0]["detail"]
 
@@ -171,10 +192,8 @@ def test_bombs_are_refused_by_their_header_while_others_are_answered(client: htt
     ],
 )
 def test_json_made_to_hurt_is_refused_soon(client: httpx.Client, poison: bytes) -> None:
-    since = time.perf_counter()
-    refused = client.post(PATH, content=poison, headers={"Content-Type": JSON})
-    assert (refused.status_code // 100, len(refused.content) < 10_000) == (4, True)
-    assert time.perf_counter() - since < 3
+    harmless = seconds_of(client, b" " * len(poison))
+    assert seconds_of(client, poison) < 5 + 10 * harmless
 
 
 @pytest.mark.parametrize(
@@ -199,25 +218,25 @@ def test_values_are_counted_beside_texts_of_any_length(body: bytes, is_refused: 
 def test_what_a_client_waits_for_is_dropped_when_it_goes_away(served: ServeCommand, client: httpx.Client) -> None:
     body = slow_request(60)
     head = raw_http.head("POST", PATH, served.url, Content_Type=JSON, Content_Length=len(body))
-    waiting = 'diptych_waiting_items{kind="images"}'
+    waiting, computed = (f'diptych_{name}{{kind="images"}}' for name in ("waiting_items", "batch_items_sum"))
+    assert client.get("/readyz").status_code == 200  # so that there is a count of what is computed
+    before, gone = metric(client, computed), count_gone(served)
     with ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(closing(raw_http.connect(served.url))).sendall(head + body)
-        while metric(client, waiting) < 4 * 60:
-            time.sleep(0.05)
+        wait_until(lambda: metric(client, waiting) >= 4 * 60)
         assert metric(client, "diptych_held_bytes") >= 4 * len(body)
-    since = time.perf_counter()
-    while metric(client, waiting) > 0:
-        assert time.perf_counter() - since < 2
-        time.sleep(0.05)
-    assert metric(client, "diptych_held_bytes") == 0
-    assert [line["status"] for line in served.logs() if line["status"] == 499]
+    wait_until(lambda: metric(client, waiting) == 0)
+    assert metric(client, computed) - before < 4 * 60
+    wait_until(lambda: metric(client, "diptych_held_bytes") == 0)
+    wait_until(lambda: count_gone(served) >= gone + 4)
 
 
 class Wire:
-    """The server's side of one request, by hand."""
+    """The server's side of one request, by hand; `ends` where its client goes as soon as it is answered."""
 
-    def __init__(self, *messages: Message) -> None:
+    def __init__(self, *messages: Message, ends: bool = False) -> None:
+        self.ends = ends
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
         self.sent: list[Message] = []
         for message in messages:
@@ -225,6 +244,8 @@ class Wire:
 
     async def send(self, message: Message) -> None:
         self.sent.append(message)
+        if self.ends and message["type"] == "http.response.body":
+            self.incoming.put_nowait({"type": "http.disconnect"})
 
     async def ask(self, app: BodyGuard, method: str = "POST") -> int:
         """The status of the answer; 0 without one."""
@@ -264,9 +285,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def test_an_upload_that_takes_too_long_is_given_up() -> None:
     async def test() -> None:
         app = guarded([], upload_seconds=0.1)
-        wire = Wire(part(b"a", is_last=False))
-        asyncio.get_running_loop().call_later(0.2, wire.incoming.put_nowait, {"type": "http.disconnect"})
-        assert await wire.ask(app) == 408
+        assert await Wire(part(b"a", is_last=False), ends=True).ask(app) == 408
 
     run(test)
 
@@ -305,9 +324,7 @@ def test_a_request_whose_client_goes_away_is_cancelled_and_the_server_goes_on() 
 def test_the_end_of_a_connection_after_the_answer_cancels_nothing() -> None:
     async def test() -> None:
         seen: list[bytes] = []
-        wire = Wire(part(b"a"))
-        asyncio.get_running_loop().call_later(0.02, wire.incoming.put_nowait, {"type": "http.disconnect"})
-        assert await wire.ask(guarded(seen)) == 200
+        assert await Wire(part(b"a"), ends=True).ask(guarded(seen)) == 200
         assert seen == [b"a", b"done"]
 
     run(test)
@@ -317,7 +334,8 @@ def test_a_stop_from_outside_is_not_taken_for_a_client_that_went_away() -> None:
     async def test() -> None:
         seen: list[bytes] = []
         task = asyncio.create_task(Wire(part(b"slow")).ask(guarded(seen)))
-        await asyncio.sleep(0.02)
+        for _ in range(100):  # steps, in which it comes to the application
+            await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

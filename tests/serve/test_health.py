@@ -17,18 +17,18 @@ from diptych.serve.engine import Engine
 from diptych.serve.metrics import Metrics
 from diptych.serve.routes import health
 from diptych.serve.state import Server
-from metric_samples import read_samples
+from metric_samples import read_settled_samples
 
 NOT_READY = "urn:diptych:problem:not-ready"
 
 
 def test_each_readyz_is_one_picture_and_one_text_computed(client: httpx.Client) -> None:
-    before = read_samples(client)
+    before = read_settled_samples(client)
     for _ in range(3):
         answer = client.get("/readyz").json()
         assert (answer["status"], answer["model"]) == ("ready", "postcard")
         assert answer["ms"] > 0
-        after = read_samples(client)
+        after = read_settled_samples(client)
         for kind in ("images", "texts"):
             name = f"diptych_batch_items_sum{{kind={kind}}}"
             assert after[name] - before.get(name, 0) == 1

@@ -47,7 +47,7 @@ def client(place: Path) -> Iterator[httpx.Client]:
         "--root",
         f"second={place / 'b/holiday'}",
     )
-    with ServeCommand(*options) as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+    with ServeCommand(*options) as server, httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -82,7 +82,7 @@ def test_a_library_that_goes_is_said_and_one_that_comes_back_is_used(start_serve
     write_photo(tmp_path / "photos/one.jpg", "coffee")
     library = index(tmp_path / "library", tmp_path / "photos")
     server = start_server("--library", library)
-    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         assert client.get("/v1/library").json()["photos"] == 1
         shutil.move(library, tmp_path / "elsewhere")
         for path in ("/v1/library", "/v1/photos/1", "/v1/photos/1/original"):
@@ -100,7 +100,7 @@ def test_a_library_that_goes_is_said_and_one_that_comes_back_is_used(start_serve
 def test_photos_of_another_process_are_found_without_a_restart(start_server: StartServer, tmp_path: Path) -> None:
     write_photo(tmp_path / "photos/one.jpg", "coffee")
     library = index(tmp_path / "library", tmp_path / "photos")
-    with httpx.Client(base_url=start_server("--library", library).url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=start_server("--library", library).url, timeout=60, trust_env=False) as client:
         for _ in range(8):  # so that each of its threads has the photos as they were
             assert len(client.post("/v1/search", json={"query": "a cat"}).json()["hits"]) == 1
         write_photo(tmp_path / "photos/two.jpg", "chelsea")

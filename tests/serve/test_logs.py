@@ -102,7 +102,7 @@ def knocker(watched: ServeCommand) -> Iterator[httpx.Client]:
     """Requests to it, each with secrets in its headers and after its address."""
     headers = {"X-API-Key": KEY, "User-Agent": SECRET, "Referer": SECRET, "Cookie": f"a={SECRET}"}
     with httpx.Client(
-        base_url=watched.url, headers=headers, params={SECRET: SECRET}, timeout=30, trust_env=False
+        base_url=watched.url, headers=headers, params={SECRET: SECRET}, timeout=60, trust_env=False
     ) as client:
         yield client
 
@@ -216,7 +216,7 @@ def test_a_failure_logs_nothing_of_the_request_and_the_library_that_it_is_about(
         database.execute("UPDATE label_sets SET content = ? WHERE name = ?", (f'{{"labels": {SECRET}', name))
     line = ask(knocker, watched, "POST", "/v1/classify", **form(label_set=name))
     assert line["status"] == 500
-    (failure,) = [each for each in watched.logs() if each["id"] == line["id"] and each["event"] == "failure"]
+    (failure,) = [each for each in watched.logs() if each.get("id") == line["id"] and each["event"] == "failure"]
     assert failure["error"] == "JSONDecodeError"
     tells_nothing(watched.stderr)
 
@@ -301,7 +301,9 @@ async def main():
     warnings.warn("{SECRET}")
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", timeout=120, check=True
+    )
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     told = {(line["event"], line.get("detail") or line.get("kind")) for line in lines}
     assert told == {

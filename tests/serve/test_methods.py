@@ -32,6 +32,6 @@ def test_allow_names_the_methods_that_an_address_takes(client: httpx.Client, pat
 
 
 def test_allow_is_the_same_under_a_proxy_s_path(start_server: StartServer) -> None:
-    with httpx.Client(base_url=start_server("--root-path", "/clip").url, trust_env=False) as client:
+    with httpx.Client(base_url=start_server("--root-path", "/clip").url, timeout=60, trust_env=False) as client:
         assert client.put("v1/label-sets/x").headers["allow"] == "DELETE, GET, HEAD"
         assert client.put("web/app.js").headers["allow"] == "GET, HEAD"

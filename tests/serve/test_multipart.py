@@ -106,11 +106,20 @@ def test_fields_of_a_form_are_checked_as_those_of_json(
     assert detail(client.post("/v1/classify", content=content, headers=FORM), 422) == message
 
 
-def test_a_line_of_very_many_commas_is_refused_as_soon_as_it_is_seen(client: httpx.Client) -> None:
+def most_seconds(client: httpx.Client, size: int) -> float:
+    """That a form of so many bytes may take: far more than one with a file of as many, and far less than hurts."""
+    content = form((b"image", FILE, bytes(size)), (b"labels", b"", b"a"))
     since = time.perf_counter()
+    assert client.post("/v1/classify", content=content, headers=FORM).status_code == 200
+    return 5 + 10 * (time.perf_counter() - since)
+
+
+def test_a_line_of_very_many_commas_is_refused_as_soon_as_it_is_seen(client: httpx.Client) -> None:
     content = form((b"image", FILE, b"x"), (b"labels", b"", b"a," * 10_000_000))
+    most = most_seconds(client, len(content))
+    since = time.perf_counter()
     assert detail(client.post("/v1/classify", content=content, headers=FORM), 422).endswith("send fewer at once.")
-    assert time.perf_counter() - since < 2
+    assert time.perf_counter() - since < most
 
 
 @pytest.mark.parametrize(
@@ -119,10 +128,11 @@ def test_a_line_of_very_many_commas_is_refused_as_soon_as_it_is_seen(client: htt
 )
 def test_no_charset_is_used_but_utf_8(client: httpx.Client, charset: str, label: bytes) -> None:
     headers = {"content-type": f"{FORM['content-type']}; charset={charset}"}
+    most = most_seconds(client, len(label))
     since = time.perf_counter()
     refused = client.post("/v1/classify", content=form((b"labels", b"", label)), headers=headers)
     assert detail(refused, 422) == f"Its charset is {charset!r}: send UTF-8."
-    assert time.perf_counter() - since < 2
+    assert time.perf_counter() - since < most
     headers["content-type"] = f"{FORM['content-type']}; charset=UTF-8"
     taken = client.post("/v1/classify", content=form((b"labels", b"", b"a"), (b"image", FILE, b"x")), headers=headers)
     assert taken.status_code == 200
@@ -134,10 +144,11 @@ def test_nested_json_of_a_form_is_bounded_as_a_body_is(
     client: httpx.Client, fields: int, start: bytes, end: bytes
 ) -> None:
     nested = start + b"1," * (1_000_000 // fields) + b"1" + end
+    most = most_seconds(client, fields * len(nested))
     since = time.perf_counter()
     refused = client.post("/v1/classify", content=form(*[(b"labels", b"", nested)] * fields), headers=FORM)
     assert "more than 20,000 values" in detail(refused, 413)
-    assert time.perf_counter() - since < 2
+    assert time.perf_counter() - since < most
 
 
 def test_a_large_file_of_near_boundaries_arrives_whole(client: httpx.Client) -> None:

@@ -82,7 +82,7 @@ def write_video(path: Path) -> None:
 def client(place: Path) -> Iterator[httpx.Client]:
     with (
         ServeCommand("--library", place / "library") as server,
-        httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client,
+        httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client,
     ):
         yield client
 
@@ -272,7 +272,7 @@ def test_a_pipe_in_place_of_a_photo_is_not_waited_for(client: httpx.Client, ids:
     os.mkfifo(file)
     started = time.monotonic()
     assert refused(client.get(f"{url}/original")) == (404, "file-gone")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     file.unlink()
     before.rename(file)
 

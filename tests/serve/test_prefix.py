@@ -28,7 +28,7 @@ def browser(request: pytest.FixtureRequest, under_a_path: ServeCommand) -> Itera
     url = under_a_path.url.removesuffix("/tools/clip")
     with (
         proxied(url, "/tools/clip", strips=request.param) as address,
-        httpx.Client(base_url=address, follow_redirects=True, timeout=30, trust_env=False) as client,
+        httpx.Client(base_url=address, follow_redirects=True, timeout=60, trust_env=False) as client,
     ):
         yield client
 
@@ -67,22 +67,22 @@ def test_programs_find_the_api_under_the_path(browser: httpx.Client) -> None:
 
 
 def test_the_path_without_its_slash_leads_to_the_page(under_a_path: ServeCommand) -> None:
-    answer = httpx.get(under_a_path.url, follow_redirects=False, trust_env=False)
+    answer = httpx.get(under_a_path.url, follow_redirects=False, timeout=60, trust_env=False)
     assert (answer.status_code, answer.headers["location"]) == (308, "/tools/clip/")
 
 
 def test_a_path_that_only_begins_like_it_is_another(under_a_path: ServeCommand) -> None:
-    assert httpx.get(f"{under_a_path.url}healthz", trust_env=False).status_code == 401
+    assert httpx.get(f"{under_a_path.url}healthz", timeout=60, trust_env=False).status_code == 401
 
 
 def test_free_paths_are_free_under_the_path_alone(under_a_path: ServeCommand) -> None:
     url = under_a_path.url
-    assert httpx.get(f"{url}/tools/clip/healthz", trust_env=False).status_code == 401
-    assert httpx.get(f"{url}/metrics", trust_env=False).status_code == 401
+    assert httpx.get(f"{url}/tools/clip/healthz", timeout=60, trust_env=False).status_code == 401
+    assert httpx.get(f"{url}/metrics", timeout=60, trust_env=False).status_code == 401
 
 
 def test_a_proxy_elsewhere_is_believed_only_where_it_is_named(start_server: StartServer) -> None:
     server = start_server("--api-key", "env:KEY", "--trust-proxy", "192.0.2.1", env={"KEY": KEY})
     forwarded = {"X-Forwarded-Proto": "https"}
-    signed_in = httpx.post(f"{server.url}/login", data={"key": KEY}, headers=forwarded, trust_env=False)
+    signed_in = httpx.post(f"{server.url}/login", data={"key": KEY}, headers=forwarded, timeout=60, trust_env=False)
     assert (signed_in.status_code, "Secure" in signed_in.headers["set-cookie"]) == (303, False)

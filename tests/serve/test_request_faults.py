@@ -236,7 +236,7 @@ def test_parameters_are_refused_in_the_words_of_bodies(client: httpx.Client, add
 
 def test_a_file_for_a_text_of_a_form_is_refused_in_words(start_server: StartServer) -> None:
     with httpx.Client(
-        base_url=start_server("--api-key", "env:KEYS", env={"KEYS": "k" * 40}).url, trust_env=False
+        base_url=start_server("--api-key", "env:KEYS", env={"KEYS": "k" * 40}).url, timeout=60, trust_env=False
     ) as one:
         problem = one.post("/login", files={"key": b"a file"}).json()
     assert (problem["status"], problem["detail"]) == (422, "key must be a text, got an object.")

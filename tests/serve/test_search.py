@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(place: Path) -> Iterator[httpx.Client]:
     """A server of that library, in which a part of a folder has a name of its own."""
     options = ("--library", place / "library", "--root", f"pets={place / 'holiday/animals'}")
-    with ServeCommand(*options) as server, httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+    with ServeCommand(*options) as server, httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -265,7 +265,7 @@ def test_like_a_picture_is_that_picture_first(client: httpx.Client) -> None:
 
 
 def test_without_a_library_there_is_nothing_to_search(served: ServeCommand) -> None:
-    with httpx.Client(base_url=served.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=served.url, timeout=60, trust_env=False) as client:
         for path in ("/v1/search", "/v1/similar", "/v1/index"):
             response = client.post(path, json={"query": "cat"} if path != "/v1/index" else {})
             assert (response.status_code, response.json()["type"]) == (404, "urn:diptych:problem:no-library"), path

@@ -5,18 +5,18 @@ import base64
 import httpx
 
 from diptych.demo.photographs import find_photographs
-from metric_samples import read_samples
+from metric_samples import read_settled_samples
 from serve_command import ServeCommand
 
 
 def test_work_is_counted(client: httpx.Client) -> None:
-    before = read_samples(client)
+    before = read_settled_samples(client)
     photo = base64.b64encode(next(iter(find_photographs())).read_bytes()).decode()
     ask = {"input": [{"image": photo}, "a dog that is counted"]}
     for _ in range(2):
         assert client.post("/v1/embeddings", json=ask).status_code == 200
     assert client.get("/v1/nothing/17").status_code == 404
-    after = read_samples(client)
+    after = read_settled_samples(client)
     grown = {name: after[name] - before.get(name, 0) for name in after}
     embeddings = "method=POST,route=/v1/embeddings"
     assert grown[f"diptych_requests_total{{{embeddings},status=200}}"] == 2
@@ -32,18 +32,18 @@ def test_work_is_counted(client: httpx.Client) -> None:
 
 
 def test_refusals_are_counted_by_their_status(client: httpx.Client) -> None:
-    before = read_samples(client)
+    before = read_settled_samples(client)
     client.get("/v1/models", headers={"Host": "evil.example"})
     client.post("/v1/embeddings", content=b"[" + b"1," * 50_000 + b"1]")
-    after = read_samples(client)
+    after = read_settled_samples(client)
     for name in ("method=GET,route=/v1/models,status=403", "method=POST,route=/v1/embeddings,status=413"):
         assert after[f"diptych_requests_total{{{name}}}"] - before.get(f"diptych_requests_total{{{name}}}", 0) == 1
 
 
 def test_no_request_can_add_a_series_of_its_own(client: httpx.Client, served: ServeCommand) -> None:
-    before = len(read_samples(client))
+    before = len(read_settled_samples(client))
     for i in range(50):
         client.get(f"/v1/unknown/{i}")
         client.get(f"/v1/models/{i}")
         client.get(f"/web/{i}")
-    assert len(read_samples(client)) < before + 60
+    assert len(read_settled_samples(client)) < before + 60

@@ -94,7 +94,7 @@ def test_no_page_elsewhere_may_read_an_answer_by_default(client: httpx.Client) -
 def test_listed_sites_and_names_may(start_server: StartServer) -> None:
     server = start_server("--allow-origin", "https://photos.example", "--allow-host", "clip.example")
     listed = {"Origin": "https://photos.example", "Sec-Fetch-Site": "cross-site", "Host": "clip.example"}
-    with httpx.Client(base_url=server.url, trust_env=False) as client:
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         asked = {**listed, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
         preflight = client.options("/v1/embeddings", headers=asked)
         assert preflight.status_code == 204
@@ -109,7 +109,7 @@ def test_listed_sites_and_names_may(start_server: StartServer) -> None:
 
 def test_behind_https_a_page_is_told_by_its_name_with_or_without_the_port(start_server: StartServer) -> None:
     server = start_server("--allow-host", "clip.example")
-    with httpx.Client(base_url=server.url, trust_env=False) as client:
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         for host in ("clip.example", "clip.example:443"):
             own = {"Origin": "https://clip.example", "Host": host}
             assert client.post("/v1/embeddings", json={"input": "a dog"}, headers=own).status_code == 200
@@ -119,6 +119,6 @@ def test_behind_https_a_page_is_told_by_its_name_with_or_without_the_port(start_
 def test_at_all_addresses_every_address_is_its_own_and_no_other_name(start_server: StartServer) -> None:
     server = start_server("--host", "0.0.0.0", "--no-auth")
     url = server.url.replace("0.0.0.0", "127.0.0.1")
-    with httpx.Client(base_url=url, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         assert client.get("/v1/models", headers={"Host": "192.168.1.7:8000"}).status_code == 200
         assert is_refused(client.get("/v1/models", headers={"Host": "evil.example"}))

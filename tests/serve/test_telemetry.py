@@ -38,7 +38,7 @@ def test_a_server_in_use_reaches_for_nobody(tmp_path: Path, start_server: StartS
     env = {"PYTHONPATH": path, "NOTES": str(tmp_path / "notes"), "HF_HUB_OFFLINE": ""}
     holiday = write_holiday(tmp_path / "holiday")
     server = start_server("--library", tmp_path / "library", "--root", f"holiday={holiday}", env=env)
-    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         use(client)
     assert server.stop() == 0
 
@@ -74,7 +74,7 @@ def use(client: httpx.Client) -> None:
     assert client.get("/v1/nothing").status_code == 404
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < until

@@ -12,6 +12,7 @@ reason -->` (of the output only the words must agree), `<!-- file: name -->` (th
 
 import ast
 import io
+import math
 import re
 import shlex
 import shutil
@@ -33,12 +34,13 @@ from PIL import Image
 
 import formats
 import seeded
-from diptych import DualEncoder, ZeroShotClassifier
+from diptych import DualEncoder, ZeroShotClassifier, progress
 from diptych.checkpoints import hub
 from diptych.cli import main
 from diptych.cli.app import app
 from diptych.demo.photographs import find_photographs
 from diptych.files import cache_dir
+from diptych.train import log
 from seeded import Family, Tower
 from served_page import ServedPage, agree
 
@@ -153,6 +155,9 @@ def folder(tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """
     monkeypatch.setenv("DIPTYCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
+    # No lines of progress in between, which only a slow machine prints.
+    monkeypatch.setattr(progress, "_LOG_EVERY_SECONDS", math.inf)
+    monkeypatch.setattr(log, "_LINE_EVERY_SECONDS", math.inf)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(published / "hub"))
     for file in (published / "openai").iterdir():
         (cache_dir("openai") / file.name).hardlink_to(file)

@@ -50,6 +50,13 @@ def paint_disc(page: Page, color: str, *, width: float = 0.68, height: float = 0
     page.mouse.click(x, y)
 
 
+def fill_sheet(page: Page, color: str) -> None:
+    """Fill the whole sheet: a single change, over which the server is asked once, where a line asks again and again."""
+    choose(page, "Fill an area")
+    choose(page, color)
+    page.locator(".sheet").click()
+
+
 def choose(page: Page, label: str) -> None:
     """Press a tool or a colour."""
     page.get_by_title(label, exact=True).click()

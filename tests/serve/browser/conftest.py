@@ -13,7 +13,8 @@ from diptych.library.library import PhotoLibrary
 from serve_command import ServeCommand
 
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_PATIENCE_MS = 20_000  # for a busy machine
+_PATIENCE_MS = 60_000  # for a busy machine
+_LAUNCH_MS = 180_000
 expect.set_options(timeout=_PATIENCE_MS)
 CAMERAS = ("Canon EOS R5", "Pixel 8")
 
@@ -22,7 +23,7 @@ CAMERAS = ("Canon EOS R5", "Pixel 8")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     with sync_playwright() as playwright:
-        yield (browser := playwright.chromium.launch(executable_path=find_chromium(), args=_FLAGS))
+        yield (browser := playwright.chromium.launch(executable_path=find_chromium(), args=_FLAGS, timeout=_LAUNCH_MS))
         browser.close()
 
 
@@ -50,6 +51,7 @@ def page(browser: Browser, complaints: list[str], request: pytest.FixtureRequest
     page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
+    page.unroute_all(behavior="ignoreErrors")  # of requests that are on their way as the page goes
     context.close()
     assert complaints == []
 

@@ -1,42 +1,19 @@
 """What each view shows while the server works: held back here, then let through to the real one."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from hands import drop_file, paint_disc
+from on_the_way import held, met, wait_until
 
 pytestmark = pytest.mark.browser
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "color_scheme": "dark"}
 windows = pytest.mark.parametrize("page", [{}, PHONE], ids=["desk", "phone"], indirect=True)
 SEARCH, CLASSIFY, THUMBNAILS = "**/v1/search", "**/v1/classify", "**/thumbnail*"
-
-
-@contextmanager
-def held(page: Page, pattern: str) -> Iterator[list[Route]]:
-    """Requests that wait until the block ends, and those that are held so far; later ones go through.
-
-    The route stays: one that is taken away while a request sets out can lose that request.
-    """
-    routes: list[Route] = []
-    holding = True
-
-    def hold(route: Route) -> None:
-        if holding:
-            routes.append(route)
-        else:
-            route.continue_()
-
-    page.route(pattern, hold)
-    yield routes
-    holding = False
-    for route in routes:
-        route.continue_()
 
 
 def waiting(page: Page, label: str) -> Locator:
@@ -69,11 +46,11 @@ def test_photos_have_their_places_before_they_are_loaded(page: Page, searched: s
         page.goto(f"{searched}#search?q=a+cat")
         expect(page.locator(".hit")).to_have_count(40)
         before = first.bounding_box()
-        assert routes
+        wait_until(page, lambda: bool(routes))
         assert first.locator("img").evaluate("image => image.naturalWidth") == 0
         paper = first.locator(".open").evaluate("place => getComputedStyle(place).backgroundColor")
         assert paper != page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.wait_for_function("document.querySelector('.hit img').naturalWidth > 0")
+    wait_until(page, lambda: first.locator("img").evaluate("image => image.naturalWidth") > 0)
     assert first.bounding_box() == before
 
 
@@ -107,11 +84,10 @@ def test_the_end_of_the_photos_turns_while_more_come(page: Page, searched: str) 
 def test_a_search_that_is_tried_again_takes_the_failure_away_and_keeps_the_keyboard_in_its_place(
     page: Page, searched: str, complaints: list[str]
 ) -> None:
-    page.route(SEARCH, lambda route: route.abort())
-    page.goto(f"{searched}#search?q=a+cat")
-    again = page.get_by_role("button", name="Try again")
-    again.focus()
-    page.unroute(SEARCH)
+    with met(page, SEARCH):
+        page.goto(f"{searched}#search?q=a+cat")
+        again = page.get_by_role("button", name="Try again")
+        again.focus()
     with held(page, SEARCH):
         page.keyboard.press("Enter")
         expect(waiting(page, "Searching")).to_have_count(1)
@@ -131,11 +107,10 @@ def test_the_library_turns_until_it_is_known_and_also_when_it_is_tried_again(
         expect(waiting(page, "Loading the library")).to_have_count(1)
     expect(page.locator(".total")).to_have_text("75 photos")
     expect(page.locator(".waiting")).to_have_count(0)
-    page.route("**/v1/library", lambda route: route.abort())
-    page.reload()
-    again = page.get_by_role("button", name="Try again")
-    expect(again).to_be_visible()
-    page.unroute("**/v1/library")
+    with met(page, "**/v1/library"):
+        page.reload()
+        again = page.get_by_role("button", name="Try again")
+        expect(again).to_be_visible()
     with held(page, "**/v1/library"):
         again.click()
         expect(waiting(page, "Loading the library")).to_have_count(1)
@@ -154,7 +129,7 @@ def test_failures_stay_while_they_are_looked_up_anew(page: Page, searched: str) 
         with page.expect_request("**/v1/library/failures*"):
             page.get_by_role("link", name="Library", exact=True).click()
         expect(row).to_be_visible()
-        assert routes
+        wait_until(page, lambda: bool(routes))
     expect(row).to_have_count(1)
 
 
@@ -171,7 +146,7 @@ def test_classify_turns_until_the_first_bars_and_stirs_them_while_newer_come(
         expect(result).to_have_attribute("aria-busy", "true")
     expect(page.locator(".bar")).to_have_count(2)
     expect(page.locator(".waiting")).to_have_count(0)
-    assert result.get_attribute("aria-busy") is None
+    expect(result).not_to_have_attribute("aria-busy", re.compile(""))
     fill = page.locator(".bar .fill").first
     expect(fill).to_have_css("animation-name", "none")
     with held(page, CLASSIFY):

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 import diptych.serve
 from hands import drop_file
+from on_the_way import met
 from serve_command import StartServer
 
 pytestmark = pytest.mark.browser
@@ -29,12 +30,11 @@ def test_views_open_while_the_server_is_away_and_recover(
     server = start_server("--library", library)
     page.goto(f"{server.url}/#classify")
     expect(page.get_by_text("Drop a picture here")).to_be_visible()
-    page.route("**/*", lambda route: route.abort())
-    page.get_by_role("link", name="Draw", exact=True).click()
-    expect(page.locator(".sheet")).to_be_visible()
-    page.get_by_role("link", name="Search", exact=True).click()
-    expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The server does not answer")
-    page.unroute("**/*")
+    with met(page, "**/*"):
+        page.get_by_role("link", name="Draw", exact=True).click()
+        expect(page.locator(".sheet")).to_be_visible()
+        page.get_by_role("link", name="Search", exact=True).click()
+        expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The server does not answer")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Search 75 photos")).to_be_visible()
     assert all("ERR_FAILED" in said for said in complaints)

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from diptych.library.library import PhotoLibrary
+from on_the_way import wait_until
 from serve_command import StartServer
 
 pytestmark = pytest.mark.browser
@@ -38,7 +39,7 @@ def test_a_photo_that_was_closed_leaves_no_step_in_the_history(page: Page, searc
         page.locator(".hit .open").first.click()
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_be_hidden()
-        page.wait_for_function("!history.state?.showsPhoto")
+        wait_until(page, lambda: not page.evaluate("history.state?.showsPhoto"))
     page.locator(".hit .open").nth(1).click()
     page.get_by_role("dialog").get_by_role("button", name="More like this").click()
     expect(page).to_have_url(re.compile("plus=photo"))

@@ -21,8 +21,10 @@ from served_holiday import IDS, PHOTOGRAPHS
 from vital_signs import VitalSigns
 
 _CLIENTS = 6
+_PATIENCE_SECONDS = 300
 _TEXTS = 2_000  # different ones, so that the cache of texts is full early
 _IN_HAND = r"^(diptych_(?:waiting_items|held_bytes|requests_in_flight).*) (\S+)$"
+_LEAST_OF_A_PART = 300  # answers, on however slow a machine: what is kept at first must be there after the first part
 _LABELS = ["cat", "dog", "cup of coffee", "rocket"]
 
 
@@ -36,6 +38,7 @@ class Soak:
         self._pictures = [_small(photograph.read_bytes(), side) for photograph in PHOTOGRAPHS for side in (96, 400)]
         self._lock = threading.Lock()
         self._is_over = threading.Event()
+        self._seen = 0
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -49,6 +52,17 @@ class Soak:
             self._is_over.set()
             for thread in threads:
                 thread.join(60)
+
+    def wait_for_more(self, least: int) -> None:
+        """Until so many answers have come since the last time."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while (seen := self._count()) < self._seen + least and time.monotonic() < until:
+            time.sleep(0.1)
+        self._seen = seen
+
+    def _count(self) -> int:
+        with self._lock:
+            return self.answers.total()
 
     def _ask_on(self, seed: int) -> None:
         chance = random.Random(seed)
@@ -145,7 +159,7 @@ def _small(data: bytes, side: int) -> bytes:
     return file.getvalue()
 
 
-def settled(server: ServeCommand, seconds: float = 20) -> dict[str, float]:
+def settled(server: ServeCommand, seconds: float = 60) -> dict[str, float]:
     """What a server still has in hand once nobody asks any more: nothing, if it forgets nobody."""
     until = time.monotonic() + seconds
     while True:
@@ -168,6 +182,7 @@ def soak(
     with load.going_on():
         for _ in range(parts):
             time.sleep(seconds / parts)
+            load.wait_for_more(_LEAST_OF_A_PART)
             signs.append(VitalSigns.of(server))
             if tell is not None:
                 tell(load, signs[-1])

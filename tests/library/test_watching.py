@@ -153,6 +153,25 @@ def test_words_alone_that_change_in_a_catalogue_are_a_line(tmp_path: Path) -> No
     assert line.split("  ", 1)[1] == "1 described anew, 1 unchanged\n"
 
 
+def test_a_catalogue_that_is_replaced_again_and_again_is_seen_each_time(tmp_path: Path) -> None:
+    table, library = tmp_path / "products.csv", tmp_path / "library"
+    picture(tmp_path / "red.png", "red")
+    table.write_text("image,title\nred.png,a red one\n")
+    with PhotoLibrary.open(library, create_missing=True) as opened:
+        opened.index(CatalogueRoot(path=table, image_column="image", text_column="title"))
+    table.write_text("image,title\nred.png,a ruby one\n")
+    command = [sys.executable, "-m", "diptych", "watch", "--library", str(library)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: text(library) == "a ruby one", process)
+        for title in ("a scarlet one", "a crimson one"):
+            beside = tmp_path / "products.part"  # as most programs save
+            beside.write_text(f"image,title\nred.png,{title}\n")
+            beside.rename(table)
+            wait_until(lambda title=title: text(library) == title, process)  # type: ignore[misc]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
 def text(library: Path) -> str:
     with PhotoLibrary.open(library) as opened:
         [photo] = opened.photos()

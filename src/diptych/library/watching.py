@@ -36,6 +36,7 @@ def watch(library: "PhotoLibrary", roots: Sequence[Root], *, stop: threading.Eve
         if not root.path.exists():
             raise LibraryError(f"{root.path} is not there: plug its disk in, or give a folder that is.")
     own = str(absolute(library.folder))
+    tables = {root: _Table(root.path) for root in roots if not root.path.is_dir()}
     scanned_at = -math.inf
 
     def is_due() -> bool:
@@ -46,7 +47,7 @@ def watch(library: "PhotoLibrary", roots: Sequence[Root], *, stop: threading.Eve
 
     # The first timeout comes once everything is watched: what changes while it is indexed is seen.
     for changes in changes_in(
-        *(root.path for root in roots),
+        *(root.path for root in roots if root not in tables),
         watch_filter=is_of_interest,
         step=_QUIET_MS,
         debounce=_PATIENCE_MS,
@@ -54,11 +55,36 @@ def watch(library: "PhotoLibrary", roots: Sequence[Root], *, stop: threading.Eve
         yield_on_timeout=True,
         stop_event=stop,
     ):
-        touched = [root for root in roots if is_due() or _lies_in(root, [path for _, path in changes])]
+        rewritten = [root for root, table in tables.items() if table.is_rewritten()]
+        paths = [path for _, path in changes]
+        touched = [root for root in roots if is_due() or root in rewritten or _lies_in(root, paths)]
         if is_due():
             scanned_at = time.monotonic()
         if touched:
             yield _indexed(library, touched, stop)
+
+
+class _Table:
+    """A catalogue's file, looked at anew each time: the system tells no more of a file once another took its place."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = self._seen = self._look()
+
+    def is_rewritten(self) -> bool:
+        """Whether it was written or replaced since this was last so, and has rested since it was last asked."""
+        before, self._seen = self._seen, self._look()
+        if self._seen is None or self._seen != before or self._seen == self._known:
+            return False
+        self._known = self._seen
+        return True
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _lies_in(root: Root, paths: list[str]) -> bool:

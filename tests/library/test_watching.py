@@ -132,12 +132,18 @@ def test_nothing_to_watch_is_said(arguments: list[str], message: str, tmp_path: 
     assert done.stderr.splitlines()[-1].endswith(message)
 
 
-def test_words_alone_that_change_in_a_catalogue_are_a_line(tmp_path: Path) -> None:
-    table, library = tmp_path / "products.csv", tmp_path / "library"
-    picture(tmp_path / "red.png", "red")
+def indexed_catalogue(folder: Path) -> tuple[Path, Path]:
+    """A table of one picture, and a library of it."""
+    table, library = folder / "products.csv", folder / "library"
+    picture(folder / "red.png", "red")
     table.write_text("image,title\nred.png,a red one\n")
     with PhotoLibrary.open(library, create_missing=True) as opened:
         opened.index(CatalogueRoot(path=table, image_column="image", text_column="title"))
+    return table, library
+
+
+def test_words_alone_that_change_in_a_catalogue_are_a_line(tmp_path: Path) -> None:
+    table, library = indexed_catalogue(tmp_path)
     command = [sys.executable, "-m", "diptych", "watch", "--library", str(library)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -154,11 +160,7 @@ def test_words_alone_that_change_in_a_catalogue_are_a_line(tmp_path: Path) -> No
 
 
 def test_a_catalogue_that_is_replaced_again_and_again_is_seen_each_time(tmp_path: Path) -> None:
-    table, library = tmp_path / "products.csv", tmp_path / "library"
-    picture(tmp_path / "red.png", "red")
-    table.write_text("image,title\nred.png,a red one\n")
-    with PhotoLibrary.open(library, create_missing=True) as opened:
-        opened.index(CatalogueRoot(path=table, image_column="image", text_column="title"))
+    table, library = indexed_catalogue(tmp_path)
     table.write_text("image,title\nred.png,a ruby one\n")
     command = [sys.executable, "-m", "diptych", "watch", "--library", str(library)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

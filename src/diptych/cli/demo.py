@@ -100,7 +100,7 @@ def _print(seen: "Look", unread: list[str]) -> None:
     screen = console()
     for photo in seen.photos:
         print_ranked(screen, photo.name, photo.labels)
-    for search in seen.searches:
+    for search in seen.searches if seen.photos else ():
         hits = ", ".join(f"{escape(photo.name)} [dim]{cosine:.3f}[/dim]" for photo, cosine in search.hits)
         screen.print(f"[bold]“{escape(search.text)}”[/bold]: {hits}", soft_wrap=True)
     for line in unread:
